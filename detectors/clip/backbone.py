@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...benchmark.core.contracts import Cropper, Sampler
@@ -15,10 +17,13 @@ from ..common import augmentations
 from ..common.augmentations import Augment, AugmentedSampler
 from ..common.crops import BoxCrop
 from ..common.options import Options, check_multiple
+from ..common.weights import Weight
 from ..common_torch.lazy import LazyDetector
+from ..common_torch.timm_interface import as_timm_model, get_part
 from ..common_torch.timm_models import create_timm_model
 from . import names
 
+T = TypeVar("T")
 CLIP = "vit_large_patch14_clip_quickgelu_224.openai"  # With QuickGELU, as OpenAI trained it.
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HEAD_WIDTH = 64  # Of every attention head in all CLIP encoders.
@@ -31,13 +36,14 @@ class ClipNet(nn.Module):
     `forward` takes float32 (N, 3, S, S) and returns `features` (N, W), the head's input.
     """
 
-    def __init__(self, backbone: Any, projected: int, classes: int):
+    def __init__(self, backbone: nn.Module, projected: int, classes: int):
         super().__init__()
-        width = int(backbone.num_features)
+        timm = as_timm_model(backbone)
+        width = int(timm.num_features)
         self.projection = nn.Linear(width, projected, bias=False) if projected else None
         if self.projection is not None:
-            self.projection.weight = backbone.head.weight
-            backbone.reset_classifier(0)
+            self.projection.weight = get_part(backbone, "head", nn.Linear).weight
+            timm.reset_classifier(0)
         self.backbone = backbone
         self.head = nn.Linear(projected or width, classes)
         nn.init.normal_(self.head.weight, std=0.02)
@@ -45,12 +51,12 @@ class ClipNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features."""
-        backbone: Any = self.backbone
-        features: Tensor = backbone.forward_head(backbone.forward_features(x), pre_logits=True)
+        backbone = as_timm_model(self.backbone)
+        features = backbone.forward_head(backbone.forward_features(x), pre_logits=True)
         return self.projection(features) if self.projection is not None else features
 
 
-class ClipDetector(LazyDetector):
+class ClipDetector(LazyDetector[ClipNet]):
     """Base of the detectors on CLIP's image encoder.
 
     No weights are drawn or kept in memory before they are needed: a checkpoint may bring all of them, even for another
@@ -123,14 +129,15 @@ class ClipDetector(LazyDetector):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` and the `features` (N, W) from which a linear layer computes them."""
         features = self.network(x)
-        return {"logits": self.network.head(features), "features": features}  # type: ignore[operator]
+        return {"logits": self.network.head(features), "features": features}
 
     # ---- weight names
 
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return our weights with the reference's names and shapes."""
-        found: dict[str, Any] = {}
-        for name, value in state.items():
+    def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:
+        """Return our weights, arrays or tensors, with the reference's names and shapes."""
+        weights: Mapping[str, Any] = state
+        found: dict[str, T] = {}
+        for name, value in weights.items():
             if name.startswith("backbone."):
                 parts = names.to_hugging(name.removeprefix("backbone."), value)
                 found |= {self.prefix + key: part for key, part in parts.items()}
@@ -140,7 +147,7 @@ class ClipDetector(LazyDetector):
                 found[f"{self.head_name}.{name.removeprefix('head.')}"] = value
         return found
 
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def from_reference(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the reference's weights with our names and shapes."""
         encoder = {k.removeprefix(self.prefix): v for k, v in state.items() if k.startswith(self.prefix)}
         found = {f"backbone.{k}": v for k, v in names.from_hugging(encoder, self.splits_qkv).items()}
@@ -151,7 +158,7 @@ class ClipDetector(LazyDetector):
 
     splits_qkv = False  # Whether queries, keys and values are separate layers.
 
-    def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def translate(self, given: Mapping[str, Weight]) -> dict[str, Weight]:
         """Return an encoder's weights under the expected names, given OpenAI's or Hugging Face's."""
         encoder, others = names.to_canonical(given)
         projection = {k: encoder.pop(k) for k in (names.PROJECTION,) if k in encoder}
@@ -166,7 +173,8 @@ class ClipDetector(LazyDetector):
         start = re.escape(self.prefix) + r"encoder\.layers\.(\d+)\."
         layers = {int(found[1]) for name in shapes if (found := re.match(start, name))}
         width = shapes.get(f"{self.prefix}embeddings.class_embedding", (0,))[0]
-        if not layers or not width or width % HEAD_WIDTH:
+        backbone = self.network.backbone
+        if not layers or not width or width % HEAD_WIDTH or not isinstance(backbone, VisionTransformer):
             return
         mlp = shapes.get(f"{self.prefix}encoder.layers.0.mlp.fc1.weight", (4 * width,))[0]
         args = {
@@ -176,7 +184,6 @@ class ClipDetector(LazyDetector):
             "mlp_ratio": mlp / width,
         }
         projected = shapes.get(names.PROJECTION, (self.projected,))[0] if self.projected else 0
-        backbone: Any = self.network.backbone
         now = {"depth": len(backbone.blocks), "embed_dim": backbone.embed_dim}
         if now != {k: args[k] for k in now} or projected != self.width:
             self.arch_args, self.width = {**self.arch_args, **args}, projected

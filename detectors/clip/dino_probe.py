@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
+
+import numpy as np
 
 from ...benchmark.core.registry import detectors
 from ..common.in_memory import IMAGENET_MEAN, IMAGENET_STD
 from ..common.options import Options
 from .probe import Probe
 
+T = TypeVar("T")
 DINO = "vit_large_patch14_dinov2.lvd142m"
 
 
@@ -50,10 +53,10 @@ class DinoProbe(Probe):
     ):
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
 
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:
         """Return our weights under timm's names, prefixed with `backbone.`, and `fc` for the head."""
         return {(k.replace("head.", "fc.", 1) if k.startswith("head.") else k): v for k, v in state.items()}
 
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def from_reference(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the weights under our names."""
         return {(k.replace("fc.", "head.", 1) if k.startswith("fc.") else k): v for k, v in state.items()}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...benchmark.core.registry import detectors
 from ..common import augmentations
 from ..common.augmentations import Augment
 from ..common.options import Options, check_range
-from ..common.weights import to_array
+from ..common.weights import Weight, to_array
+from ..common_torch.timm_interface import get_part
 from .backbone import CLIP, ClipDetector, ClipNet
 from .svd import ResidualLinear, SplitQkv, split_weight
 
@@ -92,12 +94,12 @@ class Effort(ClipDetector):
     def build(self, pretrained: bool | str) -> ClipNet:
         """Make the network, with each attention layer split by its singular values."""
         network = super().build(pretrained)
-        backbone: Any = network.backbone
-        for block in backbone.blocks:
-            qkv, proj = block.attn.qkv, block.attn.proj
+        for block in get_part(network.backbone, "blocks", nn.Sequential):
+            attention = block.get_submodule("attn")
+            qkv, proj = (get_part(attention, name, nn.Linear) for name in ("qkv", "proj"))
             parts = zip(qkv.weight.chunk(3), qkv.bias.chunk(3), strict=True)
-            block.attn.qkv = SplitQkv([self._split(weight, bias) for weight, bias in parts])
-            block.attn.proj = self._split(proj.weight, proj.bias)
+            attention.qkv = SplitQkv([self._split(weight, bias) for weight, bias in parts])
+            attention.proj = self._split(proj.weight, proj.bias)
         return network
 
     def _split(self, weight: Tensor, bias: Tensor) -> ResidualLinear:
@@ -122,16 +124,16 @@ class Effort(ClipDetector):
         """Yield the trained layers, four per block."""
         return (module for module in self.network.modules() if isinstance(module, ResidualLinear))
 
-    def load(self, weights: Any) -> Any:
+    def load(self, weights: Path | str | Mapping[str, object]) -> Self:
         """Load Effort's weights, or CLIP's own with a head, which are then split; see `TorchDetector.load`."""
         super().load(weights)
         for layer in self.list_layers():
             layer.remember_energy()
         return self
 
-    def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def translate(self, given: Mapping[str, Weight]) -> dict[str, Weight]:
         """Return the expected weights; CLIP's own are split by their singular values."""
-        found: dict[str, Any] = {}
+        found: dict[str, Weight] = {}
         for name, value in super().translate(given).items():
             if plain := _PLAIN.match(name):
                 weight = torch.from_numpy(to_array(value))

@@ -112,7 +112,7 @@ class GenD(ClipDetector):
         """Return `logits` (N, 2), the class token `features` (N, W), and `normalised`, of length 1."""
         features = self.network(x)
         normalised = F.normalize(features, dim=1)
-        logits = self.network.head(features if self.head == "linear" else normalised)  # type: ignore[operator]
+        logits = self.network.head(features if self.head == "linear" else normalised)
         return {"logits": logits, "features": features, "normalised": normalised}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..common.weights import Weight
+
+W = TypeVar("W", np.ndarray, "Tensor")
 
 _LEADING = r"^(?:(?:module|model|backbone|feature_extractor|vision_model|clip_model)\.)*"
 _HUGGING = re.compile(_LEADING + r"((?:embeddings|pre_layrnorm|encoder|post_layernorm|visual_projection)\..+)$")
@@ -57,7 +64,7 @@ def is_unused(name: str) -> bool:
     return _UNUSED.search(name) is not None
 
 
-def to_hugging(name: str, value: Any) -> dict[str, Any]:
+def to_hugging(name: str, value: W) -> dict[str, W]:
     """Return one of timm's weights as Hugging Face's: one weight, or three for queries, keys and values."""
     if name in _TOP:
         flat = (
@@ -104,10 +111,10 @@ def from_hugging(given: Mapping[str, np.ndarray], split: bool = False) -> dict[s
     return found
 
 
-def to_canonical(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def to_canonical(given: Mapping[str, Weight]) -> tuple[dict[str, Weight], dict[str, Weight]]:
     """Return the image encoder's weights under Hugging Face's names, and all others unchanged."""
-    encoder: dict[str, Any] = {}
-    others: dict[str, Any] = {}
+    encoder: dict[str, Weight] = {}
+    others: dict[str, Weight] = {}
     for name, value in given.items():
         if is_unused(name):
             others[name] = value
@@ -120,7 +127,7 @@ def to_canonical(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     return encoder, others
 
 
-def _from_openai(name: str, value: Any) -> dict[str, Any]:
+def _from_openai(name: str, value: Weight) -> dict[str, Weight]:
     if name == "proj":
         return {PROJECTION: value.T}
     if name in _OPENAI_TOP:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 from ...benchmark.core.errors import BenchError
 from ..common import pixel_operators as pixels
 from ..common.augmentations import Augment, keep, mirror
-from .backbone import ClipDetector
+from ..common.weights import Weight
+from .backbone import ClipDetector, ClipNet
 
 MOST_KEPT = 200_000  # Images whose features are kept in memory: 0.6 GB.
 
@@ -35,7 +37,7 @@ class Probe(ClipDetector):
     classes = 1
     head_name = "fc"
 
-    def build(self, pretrained: bool | str) -> Any:
+    def build(self, pretrained: bool | str) -> ClipNet:
         """Make the network; features computed with another one are dropped."""
         self.kept: dict[bytes, Tensor] = {}
         return super().build(pretrained)
@@ -57,7 +59,7 @@ class Probe(ClipDetector):
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Binary cross-entropy of the head on frozen features."""
-        logits: Tensor = self.network.head(self.compute_features(batch["image"]))  # type: ignore[operator]
+        logits: Tensor = self.network.head(self.compute_features(batch["image"]))
         return {"loss": F.binary_cross_entropy_with_logits(logits[:, 0].float(), batch["label"].float())}
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
@@ -65,7 +67,7 @@ class Probe(ClipDetector):
         self.network.eval()
         features = self.compute_features(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
         with torch.no_grad():
-            logits: Tensor = self.network.head(features)  # type: ignore[operator]
+            logits: Tensor = self.network.head(features)
         return logits[:, 0].sigmoid().cpu().numpy().astype(np.float32)
 
     # ---- checkpoints
@@ -76,7 +78,7 @@ class Probe(ClipDetector):
         start = f"{self.head_name}."
         return {k: v for k, v in whole.items() if k.startswith(start)} if self.pretrained else whole
 
-    def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def translate(self, given: Mapping[str, Weight]) -> dict[str, Weight]:
         """Return the expected weights, also from a checkpoint of the head alone, as the released ones are.
 
         Raises:
@@ -94,7 +96,7 @@ class Probe(ClipDetector):
         own = self.to_reference(self.names())
         return {**own, **{start + k: v for k, v in head.items()}}
 
-    def load(self, weights: Any) -> Self:
+    def load(self, weights: Path | str | Mapping[str, object]) -> Self:
         """Load weights; see `TorchDetector.load`."""
         self.kept = {}
         return super().load(weights)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,8 +17,12 @@ class ActivationCounter(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: Iterable[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run an operation, and count its first output."""
         found = func(*args, **(kwargs or {}))
         if getattr(func, "overloadpacket", None) in _COUNTED:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .timm_interface import get_part
 from .timm_models import create_timm_model
 
 WIDTH = 1792
@@ -35,7 +35,7 @@ class PaddedConv(nn.Conv2d):
         return super().forward(F.pad(x, self.sides))
 
 
-def make_efficientnet_b4(tag: str, pretrained: bool | str, padded_stem: bool = True) -> nn.Module:
+def make_efficientnet_b4(tag: str, pretrained: bool | str, padded_stem: bool = True) -> EfficientNet:
     """Make timm's EfficientNet-B4 with two classes, dropout 0.4 and drop-connect 0.2.
 
     Args:
@@ -47,15 +47,15 @@ def make_efficientnet_b4(tag: str, pretrained: bool | str, padded_stem: bool = T
         BenchError: the weights aren't available.
     """
     name = f"tf_efficientnet_b4.{tag}"
-    made: Any = create_timm_model(
+    made = create_timm_model(
         name, pretrained, "options", num_classes=2, drop_rate=0.4, drop_path_rate=0.2, bn_momentum=0.01
     )
+    assert isinstance(made, EfficientNet)
     for path, padding in _PADDINGS.items():
-        holder, _, leaf = path.rpartition(".")
-        owner = made.get_submodule(holder)
-        setattr(owner, leaf, PaddedConv(getattr(owner, leaf), padding))
+        made.set_submodule(path, PaddedConv(get_part(made, path, nn.Conv2d), padding))
     if not padded_stem:
-        made.conv_stem.sides = (0, 0, 0, 0)
+        stem = get_part(made, "conv_stem", PaddedConv)
+        stem.sides = (0, 0, 0, 0)
         with torch.no_grad():
-            made.conv_stem.reset_parameters()
+            stem.reset_parameters()
     return made

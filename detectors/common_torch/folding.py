@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from itertools import chain
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 
 @torch.no_grad()
@@ -73,7 +73,9 @@ def name_layout(layout: torch.memory_format) -> str:
     return "channels-last" if layout == torch.channels_last else "contiguous"
 
 
-def _fold(convolution: nn.Conv2d, norm: Any) -> None:
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
@@ -96,34 +98,40 @@ class Passage(TorchDispatchMode):
 
     def __init__(self, network: nn.Module):
         super().__init__()
-        self.layers: list[Any] = []  # Convolutions and linear layers, in the order of their first use.
+        self.layers: list[nn.Conv2d | nn.Linear] = []  # In the order of their first use.
         self._made: dict[int, tuple[nn.Conv2d, Tensor]] = {}
-        self._weights: dict[int, Tensor | None] = {}
-        self._taken: list[tuple[nn.Module, Tensor]] = []
+        self._weights: dict[int, object] = {}
+        self._taken: list[tuple[nn.BatchNorm2d, Tensor]] = []
         self._uses: Counter[int] = Counter()
         self._held: list[object] = []  # All results, so that no id is reused.
         self._runs: Counter[int] = Counter()
         self._hooks = [hook for module in network.modules() for hook in self._watch(module)]
 
-    def _watch(self, module: nn.Module) -> list[Any]:
+    def _watch(self, module: nn.Module) -> list[RemovableHandle]:
         if isinstance(module, nn.Conv2d | nn.Linear):
             return [module.register_forward_hook(self._note_layer)]
         if _name_remains(module) is not None:
             return [module.register_forward_pre_hook(self._note_norm)]
         return []
 
-    def _note_layer(self, module: nn.Module, given: object, result: Tensor) -> None:
+    def _note_layer(self, module: nn.Conv2d | nn.Linear, given: object, result: Tensor) -> None:
         self._runs[id(module)] += 1
         if "weight" in module._parameters and self._runs[id(module)] == 1:  # It isn't computed from others.
             self.layers.append(module)
         if isinstance(module, nn.Conv2d):
             self._made[id(result)] = module, result
 
-    def _note_norm(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def _note_norm(self, module: nn.BatchNorm2d, given: tuple[Tensor, ...]) -> None:
         self._runs[id(module)] += 1
         self._taken.append((module, given[0]))
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: Iterable[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run an operation, and count its inputs."""
         result = func(*args, **(kwargs or {}))
         self._held.append(result)
@@ -132,7 +140,7 @@ class Passage(TorchDispatchMode):
             self._weights[id(result)] = args[1]
         return result
 
-    def list_pairs(self) -> list[tuple[nn.Conv2d, nn.Module, nn.Module]]:
+    def list_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module]]:
         """Return convolutions whose result only goes to one batch norm, that norm, and what replaces it."""
         pairs = []
         for norm, tensor in self._taken:
@@ -163,6 +171,5 @@ def _name_remains(module: nn.Module) -> nn.Module | None:
         return nn.Identity()
     timm = sys.modules.get("timm.layers")
     if timm is not None and type(module) is timm.BatchNormAct2d:
-        both: Any = module
-        return nn.Sequential(both.drop, both.act)
+        return nn.Sequential(module.get_submodule("drop"), module.get_submodule("act"))
     return None

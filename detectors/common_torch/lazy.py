@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -11,13 +13,20 @@ from torch import nn
 from ...benchmark.core.errors import BenchError
 from .detector import TorchDetector
 
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from .training import TorchTraining
 
-class LazyDetector(TorchDetector):
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class LazyDetector(TorchDetector, Generic[Network]):
     """Base of detectors whose network has no values until it is loaded, scored with, trained or saved.
 
     A subclass calls `start` at the end of its `__init__`, and defines `build`.
     """
 
+    network: Network
     seed: int
 
     def start(self, pretrained: bool | str) -> None:
@@ -26,11 +35,11 @@ class LazyDetector(TorchDetector):
         self.seed = int(torch.randint(2**31, ()))
         self.network = self.build(pretrained) if pretrained else self.build_empty()
 
-    def build(self, pretrained: bool | str) -> nn.Module:
+    def build(self, pretrained: bool | str) -> Network:
         """Return the network with published or random weights; untrained parts are frozen."""
         raise NotImplementedError
 
-    def build_empty(self) -> nn.Module:
+    def build_empty(self) -> Network:
         """Return the network without values."""
         with torch.device("meta"):
             return self.build(pretrained=False)
@@ -51,7 +60,7 @@ class LazyDetector(TorchDetector):
         self.materialise()
         super()._place()
 
-    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
         """Start a training session."""
         self.materialise()
         return super().training(settings, total_steps, steps_per_epoch)
@@ -61,7 +70,7 @@ class LazyDetector(TorchDetector):
         self.materialise()
         return super().state()
 
-    def load(self, weights: Any) -> Self:
+    def load(self, weights: Path | str | Mapping[str, object]) -> Self:
         """Load weights; see `TorchDetector.load`. If they don't fit, nothing changes."""
         before = dict(vars(self))
         try:

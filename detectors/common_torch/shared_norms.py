@@ -6,7 +6,7 @@ torch's own SyncBatchNorm refuses a processor and replaces layers, of which timm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,15 +26,14 @@ class SharedNorms(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., object],
         types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Call a function of torch, or ours in batch norm's place."""
-        if func is F.batch_norm:
-            return self._normalise(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        ours: Callable[..., object] = self._normalise
+        return (ours if func is F.batch_norm else func)(*args, **(kwargs or {}))
 
     def _normalise(
         self,
@@ -68,12 +67,22 @@ def _add_up_moments(x: Tensor, add_up: AddUp) -> tuple[Tensor, Tensor, Tensor]:
     return count, mean, second / count - mean.square()
 
 
+class _Context(Protocol):
+    """What torch keeps of a forward pass for the backward pass, and what we add."""
+
+    saved_tensors: tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]
+    add_up: AddUp
+    has_bias: bool
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
 class _Normalise(torch.autograd.Function):
     """(x - mean) / deviation * weight + bias, of which mean and deviation depend on all processes' x."""
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: _Context,
         x: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
@@ -89,7 +98,7 @@ class _Normalise(torch.autograd.Function):
         return F.batch_norm(x, mean.to(dtype), var.to(dtype), weight, bias, False, 0.0, eps)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
         slope, others = slopes[0].to(mean.dtype), _list_others(x)
         shape = [1, -1, *[1] * (x.ndim - 2)]

@@ -6,14 +6,13 @@ They are searched in BENCH_MODELS, in `models/` of the cache, and in the caches 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...benchmark.core import environment
 from ...benchmark.core.errors import BenchError, did_you_mean, require_existing
@@ -24,6 +23,7 @@ from ...benchmark.core.readers import shorten
 from ...benchmark.core.storage import cache_home
 from ..common.fit import check_fit, find_weights
 from ..common.weights import read_checkpoint
+from .timm_interface import as_timm_model
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # of timm's models on the Hub, the first that there is
 WHOLE = re.compile(r"[0-9a-f]{64}")  # What the Hub's cache calls a large file: its sha256, as the Hub told it.
@@ -79,10 +79,12 @@ def describe_published(name: str) -> Published:
         have = f"It has {', '.join(tags)}" if tags else "Give a file: --pretrained FILE"
         problem = f"timm has no weights '{name}'" if tag else f"{name} doesn't say which weights"
         raise BenchError(f"{problem}.{did_you_mean(name, tags) if tag else ''} {have}")
-    said: Any = timm.get_pretrained_cfg(name)
+    said = timm.get_pretrained_cfg(name)
+    assert said is not None  # Since it is in the list.
     repository, _, revision = (said.hf_hub_id or "").partition("@")
+    url = said.url if isinstance(said.url, str) else ""
     files = (said.hf_hub_filename,) if said.hf_hub_filename else FILES
-    return Published(f"{said.architecture}.{said.tag}", repository, revision or None, files, said.url or "")
+    return Published(f"{said.architecture}.{said.tag}", repository, revision or None, files, url)
 
 
 def _list_places(published: Published) -> Iterator[Path]:
@@ -164,7 +166,7 @@ def check_sum(published: Published, path: Path) -> str:
 _OF_USE_ONLY = {"num_classes", "features_only", "out_indices", "img_size", "drop_rate", "drop_path_rate", "bn_momentum"}
 
 
-def read_own_weights(name: str, path: Path, arguments: Mapping[str, Any]) -> dict[str, Tensor]:
+def read_own_weights(name: str, path: Path, arguments: Mapping[str, object]) -> dict[str, Tensor]:
     """Return the weights of a timm model from a file, under timm's names; their classifier only where it is used.
 
     Args:
@@ -177,12 +179,14 @@ def read_own_weights(name: str, path: Path, arguments: Mapping[str, Any]) -> dic
     """
     content = read_checkpoint(require_existing(path, "weights"), "torch")
     shaping = {key: value for key, value in arguments.items() if key not in _OF_USE_ONLY}
+    make: Callable[..., nn.Module] = timm.create_model  # Most of its arguments are the model's own.
     with torch.device("meta"):
-        whole: Any = timm.create_model(name, pretrained=False, **shaping)
+        whole = make(name, pretrained=False, **shaping)
     expected = dict(whole.state_dict())
-    named = whole.pretrained_cfg.get("classifier") or ()
+    config = as_timm_model(whole).pretrained_cfg
+    named = config.get("classifier") or ()
     heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
-    classes = whole.pretrained_cfg["num_classes"]
+    classes = config["num_classes"]
     skipped = heads if arguments.get("num_classes", classes) != classes else ()
     found = {k: v for k, v in find_weights(content, expected)[0].weights.items() if not str(k).startswith(skipped)}
     wanted = {k: v for k, v in expected.items() if not k.startswith(skipped)}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import timm
 from torch import nn
@@ -25,7 +24,7 @@ _TAGGED = {
 }
 
 
-def create_timm_model(name: str, pretrained: bool | str, given_as: str, **arguments: Any) -> nn.Module:
+def create_timm_model(name: str, pretrained: bool | str, given_as: str, **arguments: object) -> nn.Module:
     """Make a timm model.
 
     Args:
@@ -43,10 +42,9 @@ def create_timm_model(name: str, pretrained: bool | str, given_as: str, **argume
     if not timm.is_model(name):
         raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
     started_from, start = _choose_start(name, pretrained, arguments) if pretrained else ("", None)
+    make: Callable[..., nn.Module] = timm.create_model  # Most of its arguments are the model's own.
     try:
-        made: nn.Module = timm.create_model(
-            name, pretrained=bool(pretrained), pretrained_cfg_overlay=start, **arguments
-        )
+        made = make(name, pretrained=bool(pretrained), pretrained_cfg_overlay=start, **arguments)
     except Exception as error:  # Wrong arguments raise three types, weights that don't fit a fourth.
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         hint = "To start from random weights: --set options.pretrained=false" if pretrained else f"Check {given_as}"
@@ -58,7 +56,7 @@ def create_timm_model(name: str, pretrained: bool | str, given_as: str, **argume
     return made
 
 
-def _choose_start(name: str, pretrained: bool | str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _choose_start(name: str, pretrained: bool | str, arguments: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Return which weights are meant, and what tells timm where they are: a checked file, or what the user's holds."""
     if isinstance(pretrained, str):
         if pretrained.startswith(SHA):  # In a checkpoint's header, which has no paths.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
+from timm.models.xception import Xception
 from torch import Tensor, nn
 
 from .timm_models import create_timm_model
@@ -14,7 +14,7 @@ TAG = "legacy_xception.tf_in1k"  # The weights of xception-b5690688, from which 
 BLOCKS = range(1, 13)
 
 
-def make_xception(classes: int, pretrained: bool | str, channels: int = 3, dropout: float = 0.0) -> nn.Module:
+def make_xception(classes: int, pretrained: bool | str, channels: int = 3, dropout: float = 0.0) -> Xception:
     """Make an Xception for images with this many channels.
 
     The filters of the first convolution are ImageNet's: for 4 channels averaged over red, green and blue, otherwise
@@ -23,7 +23,8 @@ def make_xception(classes: int, pretrained: bool | str, channels: int = 3, dropo
     Raises:
         BenchError: the weights aren't available.
     """
-    made: Any = create_timm_model(TAG, pretrained, "options", num_classes=classes, drop_rate=dropout)
+    made = create_timm_model(TAG, pretrained, "options", num_classes=classes, drop_rate=dropout)
+    assert isinstance(made, Xception)
     if channels != 3:
         first = made.conv1.weight.detach()
         wide = nn.Conv2d(channels, 32, 3, stride=2, bias=False)
@@ -36,7 +37,7 @@ def make_xception(classes: int, pretrained: bool | str, channels: int = 3, dropo
     return made
 
 
-def compute_map(network: Any, x: Tensor, blocks: Iterable[int] = BLOCKS) -> Tensor:
+def compute_map(network: Xception, x: Tensor, blocks: Iterable[int] = BLOCKS) -> Tensor:
     """Run the given ones of the twelve blocks; return the last batch norm's map (N, 2048, h, w), before any ReLU."""
     x = network.bn1(network.conv1(x)).relu()
     x = network.bn2(network.conv2(x)).relu()

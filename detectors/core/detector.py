@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from torch import Tensor, nn
+from timm.models.xception import Xception
+from torch import Tensor
 from torch.nn import functional as F
 
 from ...benchmark.core.contracts import Sampler
@@ -71,6 +72,7 @@ class Core(XceptionFamily):
         BenchError: an option isn't valid, or the weights aren't available.
     """
 
+    network: Xception
     who = "core"
     variants = ("paper", "released", "deepfakebench")
 
@@ -92,7 +94,7 @@ class Core(XceptionFamily):
         if variant == "deepfakebench":
             self.needs_whole_batch = "its consistency loss compares one half of a batch with the other"
 
-    def build_network(self, pretrained: bool | str) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> Xception:
         """Return an Xception."""
         return make_xception(2, pretrained)
 
@@ -111,7 +113,7 @@ class Core(XceptionFamily):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2) and the pooled `features` (N, 2048)."""
         features = pool_map(compute_map(self.network, x))
-        return {"logits": self.network.fc(features), "features": features}  # type: ignore[operator]
+        return {"logits": self.network.fc(features), "features": features}
 
     def count_terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the sum of the images' `weights`, over which cross-entropy is a mean."""

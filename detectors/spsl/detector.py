@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from timm.models.xception import Xception
+from torch import Tensor
 
 from ...benchmark.core.registry import detectors
 from ..baselines.xception_family import XceptionFamily
@@ -41,6 +42,7 @@ class Spsl(XceptionFamily):
     The options are those of `XceptionFamily`.
     """
 
+    network: Xception
     who = "spsl"
     own_augments = MappingProxyType(dict.fromkeys(("paper", "deepfakebench"), augment_as_deepfakebench))
 
@@ -49,7 +51,7 @@ class Spsl(XceptionFamily):
     ):
         super().__init__(variant, input_size, augment, pretrained)
 
-    def build_network(self, pretrained: bool | str) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> Xception:
         """Return an Xception with four input channels."""
         return make_xception(2, pretrained, channels=4)
 
@@ -59,7 +61,7 @@ class Spsl(XceptionFamily):
         blocks = SHALLOW if self.variant == "paper" else BLOCKS
         feat = compute_map(self.network, torch.cat([x, phase], 1), blocks).relu()
         features = feat.mean((2, 3))
-        return {"logits": self.network.fc(features), "phase": phase, "feat": feat, "features": features}  # type: ignore[operator]
+        return {"logits": self.network.fc(features), "phase": phase, "feat": feat, "features": features}
 
     def reference_name(self, name: str) -> str:
         """Return DeepfakeBench's name for one of our weights."""
