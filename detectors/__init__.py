@@ -38,7 +38,7 @@ def create(name: str, backend: str = "", **options: object) -> Scores:
 
     Args:
         name: a registered name or alias, `timm:NAME`, `file.py:Class` or `package.module:Class`.
-        backend: `torch` or `jax`; by default torch where there is a choice.
+        backend: `torch` or `jax`; by default torch if there is a choice.
         options: the detector's options, such as `backbone="resnet34"`.
 
     Raises:

@@ -29,9 +29,9 @@ def add_parser(verbs: common.Verbs) -> None:
     p = common.add_verb(verbs, "cache", run, "list the cache with sizes, or remove parts of it", EPILOG)
     p.add_argument("asked", nargs="?", choices=("list", "prune"), default="list", metavar="list|prune")
     p.add_argument("names", nargs="*", default=[], metavar="NAME", help="what to remove, as bench cache lists it")
-    p.add_argument("--unused", metavar="DAYS", help="remove what nobody has used for this many days")
+    p.add_argument("--unused", metavar="DAYS", help="remove what hasn't been used for this many days")
     p.add_argument("--dry-run", action="store_true", help="list what would be removed, and stop")
-    common.add_json(p, "what is kept")
+    common.add_json(p, "the list")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p = common.add_verb(verbs, "check", check, "test your own detector or dataset on tiny data, part by part", EPILOG)
     p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
     p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
-    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")
+    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, if there is a choice")
     common.add_runtime(p)
     common.add_json(p, "the verdicts")
     common.add_set(p)

@@ -100,9 +100,9 @@ def add_exclude(p: argparse.ArgumentParser) -> None:
 
 def add_recipe(p: argparse.ArgumentParser) -> None:
     """Add the options that choose a recipe: --backend, --config, --set, --checkpoint."""
-    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
+    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch if there is a choice")
     add_config(p)
-    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="use these weights instead of training")
     p.add_argument(
         "--pretrained",
         action="append",
@@ -110,7 +110,7 @@ def add_recipe(p: argparse.ArgumentParser) -> None:
         type=start_from,
         metavar="FILE",
         dest="overrides",
-        help="start training from this file's weights, under timm's names, not from published ones",
+        help="start training from the weights in this file (with timm's names) instead of published ones",
     )
 
 
@@ -154,9 +154,18 @@ def add_places(p: argparse.ArgumentParser) -> None:
 
 def add_engine(p: argparse.ArgumentParser) -> None:
     """Add where the work is done: --engine, --address and --gpus-per-group."""
-    p.add_argument("--engine", default="inline", metavar="NAME", help="where it runs: inline (default) or ray")
-    p.add_argument("--address", default="", metavar="ADDR", help="of a Ray cluster, such as 10.0.0.1:6379; or auto")
-    p.add_argument("--gpus-per-group", type=parse_positive, metavar="N", help="GPUs that a training gets (default 1)")
+    p.add_argument(
+        "--engine",
+        default="inline",
+        metavar="NAME",
+        help="where the work runs: inline (this process, the default) or ray",
+    )
+    p.add_argument(
+        "--address", default="", metavar="ADDR", help="a Ray cluster's address, such as 10.0.0.1:6379; or auto"
+    )
+    p.add_argument(
+        "--gpus-per-group", type=parse_positive, metavar="N", help="GPUs for each training on Ray (default 1)"
+    )
 
 
 def name_engine(arguments: argparse.Namespace) -> str:
@@ -183,7 +192,12 @@ def add_runtime(p: argparse.ArgumentParser) -> None:
         help="what runs a torch network in scoring: torch (default), compile, onnxruntime, openvino, or auto: the "
         "fastest that agrees with torch on the source's val split",
     )
-    p.add_argument("--precision", default="", metavar="NAME", help="of scoring: fp32 (default), tf32, bf16, fp16, auto")
+    p.add_argument(
+        "--precision",
+        default="",
+        metavar="NAME",
+        help="number format in scoring: fp32 (default), tf32, bf16, fp16, auto",
+    )
 
 
 def add_device(p: argparse.ArgumentParser) -> None:
@@ -192,7 +206,7 @@ def add_device(p: argparse.ArgumentParser) -> None:
         "--device",
         default="auto",
         metavar="NAME",
-        help="where networks run: auto (default: a GPU or TPU where there is one), cpu, cuda, cuda:1, mps, tpu",
+        help="where networks run: auto (default: a GPU or TPU if there is one), cpu, cuda, cuda:1, mps, tpu",
     )
 
 

@@ -18,7 +18,7 @@ examples:
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "completion", show, "print the script that completes commands in a shell", EPILOG)
-    p.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="which shell")
+    p.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="the shell")
 
 
 def show(arguments: argparse.Namespace) -> int:

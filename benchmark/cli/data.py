@@ -56,14 +56,14 @@ def add_parser(verbs: common.Verbs) -> None:
     _add_datasets(check)
     check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
     check.add_argument("--deep", action="store_true", help="also decode every video")
-    common.add_json(check, "everything, lists in full,")
+    common.add_json(check, "the whole report, with complete lists,")
     check.add_argument(
         "--workers", type=common.parse_workers, metavar="N", help="processes for --deep (default: the cores)"
     )
     prepare = common.add_verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     _add_datasets(prepare)
     _add_faces(prepare)
-    common.add_part(prepare, "prepare the I-th of N parts of the videos, so that N machines can fill one store")
+    common.add_part(prepare, "prepare the I-th of N parts of the videos, for N machines that share a store")
     common.add_engine(prepare)
     common.add_data(prepare)
     common.add_faces_only(prepare)

@@ -26,7 +26,9 @@ def add_parser(verbs: common.Verbs) -> None:
     p = common.add_verb(verbs, "eval", evaluate, "test any trained model as it is", EPILOG)
     p.add_argument("model", metavar="MODEL", help="a checkpoint, FILE.py:CLASS, onnx:FILE, hf:FOLDER, timm:NAME@FILE")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets, or folders, to test on")
-    p.add_argument("--val", default="", metavar="DATASET", help="dataset whose val split fixes thresholds (none)")
+    p.add_argument(
+        "--val", default="", metavar="DATASET", help="dataset whose val split fixes thresholds (default: none)"
+    )
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_places(p)

@@ -25,7 +25,7 @@ TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "l
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "info", show, "show everything known about a detector, dataset or checkpoint", EPILOG)
-    p.add_argument("name", metavar="NAME|CHECKPOINT", help="see: bench list; or a file of weights")
+    p.add_argument("name", metavar="NAME|CHECKPOINT", help="a name from bench list, or a file of weights")
     common.add_json(p, "all of it")
 
 

@@ -37,7 +37,7 @@ def add_parser(verbs: common.Verbs) -> None:
         nargs="?",
         const=common.ENTRIES,
         metavar="DIR",
-        help="check submitted entries instead (default leaderboards/entries): 1 if one is wrong",
+        help="check submitted entries instead (default leaderboards/entries); exit code 1 if one is wrong",
     )
 
 

@@ -30,7 +30,12 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
     p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are to be identified")
     p.add_argument("--split", default="test", metavar="SPLIT[,SPLIT]", help="train, val, test (default)")
-    p.add_argument("--who", default="target", metavar="WHO", help="target: in real videos (default); source: in fakes")
+    p.add_argument(
+        "--who",
+        default="target",
+        metavar="WHO",
+        help="target (who is in real videos, default) or source (whose face is in fakes)",
+    )
     p.add_argument(
         "--seed", type=common.parse_seed, default=0, metavar="N", help="seed of the random weights (default 0)"
     )

@@ -26,7 +26,7 @@ def add_parser(verbs: common.Verbs) -> None:
         verbs, "published", show, "show published numbers of a detector or test set, with sources", EPILOG
     )
     p.add_argument("name", nargs="?", default="", metavar="DETECTOR|DATASET", help="default: the four usual test sets")
-    common.add_json(p, "all lines, other metrics too,")
+    common.add_json(p, "all numbers, including other metrics,")
 
 
 def show(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,11 @@ examples:
   bench run --detector caddm,meso4 --train ff++:c23 --test ff++,celebdf,dfd,dfdc --data /datasets --seed 0,1,2
   bench run --detector ./mine.py:MyDetector --train ff++ --test dfdc --limit 20 --dry-run
 """
+PLAN_EPILOG = """\
+examples:
+  bench plan --detector caddm --train ff++ --test celebdf,dfdc --data /datasets --seed 0,1,2
+  bench plan --detector caddm,xception --train ff++ --test celebdf --data /datasets --json
+"""
 
 
 def add_parser(verbs: common.Verbs) -> None:
@@ -37,7 +42,7 @@ def add_parser(verbs: common.Verbs) -> None:
         metavar="FILE.zip",
         help="pack the runs with their cards and predictions, for bench leaderboard --add on another machine",
     )
-    planned = common.add_verb(verbs, "plan", plan, "show what a run would do, and its cost", EPILOG)
+    planned = common.add_verb(verbs, "plan", plan, "show what a run would do, and its cost", PLAN_EPILOG)
     _add_request(planned)
     common.add_json(planned, "the plan")
 
@@ -49,7 +54,7 @@ def _add_request(p: argparse.ArgumentParser) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
-    common.add_part(p, "run every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
+    common.add_part(p, "run every N-th training, starting with the I-th, as in an array of jobs (docs/scaling.md)")
     common.add_runtime(p)
 
 

@@ -25,7 +25,7 @@ def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "speed", speed, "measure how fast detectors are on this machine", EPILOG)
     p.add_argument("names", nargs="+", metavar="NAME[,NAME]", help="a detector, a checkpoint, or a folder of runs")
-    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
+    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch if there is a choice")
     common.add_config(p)
     ways = "torch (default), compile, onnxruntime, openvino, or all"
     p.add_argument("--runtime", default="", metavar="NAME[,NAME]", help=f"runtime for torch networks: {ways}")
