@@ -154,18 +154,9 @@ def add_places(p: argparse.ArgumentParser) -> None:
 
 def add_engine(p: argparse.ArgumentParser) -> None:
     """Add where the work is done: --engine, --address and --gpus-per-group."""
-    p.add_argument(
-        "--engine",
-        default="inline",
-        metavar="NAME",
-        help="where the work runs: inline (this process, the default) or ray",
-    )
-    p.add_argument(
-        "--address", default="", metavar="ADDR", help="a Ray cluster's address, such as 10.0.0.1:6379; or auto"
-    )
-    p.add_argument(
-        "--gpus-per-group", type=parse_positive, metavar="N", help="GPUs for each training on Ray (default 1)"
-    )
+    p.add_argument("--engine", default="inline", metavar="NAME", help="inline (default): work in this process; or ray")
+    p.add_argument("--address", default="", metavar="ADDR", help="the Ray cluster, such as 10.0.0.1:6379; or auto")
+    p.add_argument("--gpus-per-group", type=parse_positive, metavar="N", help="GPUs per training on Ray (default 1)")
 
 
 def name_engine(arguments: argparse.Namespace) -> str:
