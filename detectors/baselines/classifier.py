@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.registry import detectors
@@ -14,6 +13,7 @@ from ..common.network_detector import UNUSED_IN_XCEPTION
 from ..common.options import Options
 from ..common_torch import xception
 from ..common_torch.efficientnet import make_efficientnet_b4
+from ..common_torch.timm_interface import as_timm_model
 from ..common_torch.timm_models import create_timm_model
 from .plain import PlainClassifier
 from .shared import ClassifierMixin
@@ -105,11 +105,12 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
     def build_network(self, arch: str, input_size: int, pretrained: bool | str, arch_args: Options) -> None:
         """Start with timm's network, or with DeepfakeBench's version of it."""
         if self.variant == "deepfakebench" and arch == "tf_efficientnet_b4":
-            network: Any = make_efficientnet_b4("aa_in1k", pretrained, padded_stem=False)
+            network: nn.Module = make_efficientnet_b4("aa_in1k", pretrained, padded_stem=False)
         else:
             network = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
         PlainClassifier.__init__(self, network, input_size)
-        self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # Vision transformers have one.
+        config = as_timm_model(network).pretrained_cfg
+        self.takes_any_size = not config.get("fixed_input_size")  # Vision transformers have one.
 
     def reference_name(self, name: str) -> str:
         """Return DeepfakeBench's name for one of our weights if the variant is DeepfakeBench's."""
@@ -121,6 +122,6 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2) and the pooled `features` (N, C) from which a linear layer computes them."""
-        network: Any = self.network
+        network = as_timm_model(self.network)
         features = network.forward_head(network.forward_features(x), pre_logits=True)
         return {"logits": network.get_classifier()(features), "features": features}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -158,8 +157,9 @@ def _build(
 
 def _find_fitting_stage(name: str, size: int, args: Options) -> int:
     """Find the last stage with a 7x7 map. The network is discarded: later layers shouldn't exist in the real one."""
-    info: Any = _create(name, False, features_only=True, **args).feature_info
-    strides = info.reduction()
+    info = _create(name, False, features_only=True, **args).feature_info
+    assert isinstance(info, FeatureInfo)
+    strides: list[int] = info.reduction()
     maps = [-(-size // stride) for stride in strides]
     if MAP not in maps:
         needed = ", ".join(f"{MAP * stride} for stage {k}" for k, stride in enumerate(strides))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,8 +122,10 @@ class MixBlock(nn.Module):
         return self._add(fad, "FAD", lfs * attention, "LFS"), self._add(lfs, "LFS", fad * attention, "FAD")
 
     def _add(self, own: Tensor, name: str, seen: Tensor, other: str) -> Tensor:
-        gate = 2 * self._get(f"{other}_gamma").sigmoid() - 1
+        gamma: Tensor = getattr(self, f"{other}_gamma")
+        gate = 2 * gamma.sigmoid() - 1
         return own + self._get(f"{name}_bn")(self._get(f"{name}_conv")(seen * gate))
 
-    def _get(self, name: str) -> Any:
-        return getattr(self, name)
+    def _get(self, name: str) -> nn.Module:
+        found: nn.Module = getattr(self, name)
+        return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from timm.models.xception import Xception
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError
@@ -31,15 +30,15 @@ class F3Network(nn.Module):
         BenchError: the branches can't be mixed because their maps differ at this size, or the weights aren't available.
     """
 
-    LFS_head: Any
-    LFS_xcep: Any
+    LFS_head: LocalStatistics
+    LFS_xcep: Xception
 
     def __init__(
         self, size: int, *, lfs: bool, mixed: bool, paper: bool, classes: int, dropout: float, pretrained: bool | str
     ):
         super().__init__()
-        self.FAD_head: Any = DecomposedImages(size)
-        self.FAD_xcep: Any = make_xception(0, pretrained, channels=12)
+        self.FAD_head = DecomposedImages(size)
+        self.FAD_xcep = make_xception(0, pretrained, channels=12)
         if lfs:
             self.LFS_head = LocalStatistics(paper)
             self.LFS_xcep = make_xception(0, pretrained, channels=BANDS)
@@ -77,12 +76,12 @@ class F3Network(nn.Module):
         return [_run_top(network, last) for network, last in zip(networks, maps, strict=True)]
 
 
-def _run_stem(network: Any, x: Tensor) -> Tensor:
+def _run_stem(network: Xception, x: Tensor) -> Tensor:
     x = network.bn1(network.conv1(x)).relu()
     return network.bn2(network.conv2(x)).relu()
 
 
-def _run_top(network: Any, x: Tensor) -> Tensor:
+def _run_top(network: Xception, x: Tensor) -> Tensor:
     x = network.bn3(network.conv3(x)).relu()
     return network.bn4(network.conv4(x))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import require_known
 from ..common.options import Options
 from ..common_torch.detector import TorchDetector
+from ..common_torch.timm_interface import as_timm_model, get_part
 from ..common_torch.timm_models import create_timm_model
 from ..common_torch.xception import make_xception
 from .cvar import compute_errors
@@ -37,7 +37,7 @@ class Fdd(FddMixin, TorchDetector):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 1) and the pooled `features` (N, C) from which a linear layer computes them."""
-        network: Any = self.network
+        network = as_timm_model(self.network)
         features = network.forward_head(network.forward_features(x), pre_logits=True)
         return {"logits": network.get_classifier()(features), "features": features}
 
@@ -53,6 +53,8 @@ class Fdd(FddMixin, TorchDetector):
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Take one logit (AI-Face's code) or two (DeepfakeBench's Xception), as the checkpoint has them."""
         rows = shapes.get(HEAD, (0,))[0]
-        network: Any = self.network
-        if self.backbone == "xception" and rows in (1, 2) and network.fc.out_features != rows:
-            network.fc = nn.Linear(network.fc.in_features, rows)
+        if self.backbone != "xception" or rows not in (1, 2):
+            return
+        head = get_part(self.network, "fc", nn.Linear)
+        if head.out_features != rows:
+            self.network.fc = nn.Linear(head.in_features, rows)

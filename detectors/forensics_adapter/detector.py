@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError, require_known
@@ -17,6 +17,7 @@ from ..clip.backbone import CLIP, CLIP_MEAN, CLIP_STD
 from ..common.crops import BoxCrop
 from ..common.options import Options, bind_options, check_multiple, check_options, list_options
 from ..common_torch.lazy import LazyDetector
+from ..common_torch.timm_interface import get_part
 from ..common_torch.timm_models import create_timm_model
 from .network import HEAD_WIDTH, USED, ForensicsNet, GuidedClip, Sizes
 from .objective import compute_losses
@@ -26,6 +27,13 @@ VARIANTS = ("paper", "released")
 # CLIP's copies, its text encoder, and unused parts of the adapter's ViT.
 _UNUSED = re.compile(
     r"^clip_model\.|^rec_attn_clip\.(proj$|intra_scale$|vit\.(transformer|ln_post)\.)|^adapter\.vit_model\.patch_embed\."
+)
+_SAME = (  # Parts of a block of CLIP's, as named here and by timm.
+    ("ln_1", "norm1"),
+    ("ln_2", "norm2"),
+    ("attn.out_proj", "attn.proj"),
+    ("mlp.c_fc", "mlp.fc1"),
+    ("mlp.c_proj", "mlp.fc2"),
 )
 _BLOCK = re.compile(r"^adapter\.vit_model\.blocks\.(\d+)\.")
 
@@ -50,7 +58,7 @@ _BLOCK = re.compile(r"^adapter\.vit_model\.blocks\.(\d+)\.")
     defaults={"variant": "paper", "input_size": 256},
     can=("crop", "load", "save", "sample", "train", "inspect", "features", "parameters"),
 )
-class ForensicsAdapter(LazyDetector):
+class ForensicsAdapter(LazyDetector[ForensicsNet]):
     """A small ViT that tells a frozen CLIP where to look for traces of blending.
 
     Args:
@@ -80,7 +88,7 @@ class ForensicsAdapter(LazyDetector):
         self.variant, self.input_size, self.sizes = variant, input_size, bind_options(Sizes, sizes or {})()
         self.start(pretrained)
 
-    def build(self, pretrained: bool | str) -> nn.Module:
+    def build(self, pretrained: bool | str) -> ForensicsNet:
         """Make the network, with CLIP's weights or random ones, and freeze CLIP."""
         network = ForensicsNet(self.sizes)
         if pretrained:
@@ -156,25 +164,21 @@ class ForensicsAdapter(LazyDetector):
 
 
 @torch.no_grad()
-def copy_clip(guided: GuidedClip, clip: Any) -> None:
+def copy_clip(guided: GuidedClip, clip: nn.Module) -> None:
     """Copy the weights of timm's CLIP, including its projection, into ours."""
-    vit: Any = guided.vit
+    vit = guided.vit
+    assert isinstance(clip, VisionTransformer)
+    assert clip.cls_token is not None
+    assert clip.pos_embed is not None
     vit.class_embedding.copy_(clip.cls_token.flatten())
     vit.positional_embedding.copy_(clip.pos_embed[0])
-    vit.proj.copy_(clip.head.weight.T)
+    vit.proj.copy_(get_part(clip, "head", nn.Linear).weight.T)
     vit.conv1.load_state_dict({"weight": clip.patch_embed.proj.weight})
     vit.ln_pre.load_state_dict(clip.norm_pre.state_dict())
     guided.ln_post.load_state_dict(clip.norm.state_dict())
     for ours, theirs in zip(guided.resblocks, clip.blocks, strict=True):
-        block: Any = ours
-        block.attn.in_proj_weight.copy_(theirs.attn.qkv.weight)
-        block.attn.in_proj_bias.copy_(theirs.attn.qkv.bias)
-        pairs = (
-            (block.ln_1, theirs.norm1),
-            (block.ln_2, theirs.norm2),
-            (block.attn.out_proj, theirs.attn.proj),
-            (block.mlp.c_fc, theirs.mlp.fc1),
-            (block.mlp.c_proj, theirs.mlp.fc2),
-        )
-        for own, other in pairs:
-            own.load_state_dict(other.state_dict())
+        attention, both = get_part(ours, "attn", nn.MultiheadAttention), get_part(theirs, "attn.qkv", nn.Linear)
+        attention.in_proj_weight.copy_(both.weight)
+        attention.in_proj_bias.copy_(both.bias)
+        for own, other in _SAME:
+            ours.get_submodule(own).load_state_dict(theirs.get_submodule(other).state_dict())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from timm.models.vision_transformer import Block
@@ -88,9 +87,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.query_embed = nn.Parameter(torch.randn(1, sizes.queries, ADAPTER) * 0.02)
         self.query_pos_embed = nn.Parameter(torch.randn(1, sizes.queries, ADAPTER) * 0.02)
-        self.vit_model = nn.Module()
-        self.vit_model.pos_embed = nn.Parameter(torch.randn(1, ADAPTER_GRID**2, ADAPTER) * 0.02)
-        self.vit_model.blocks = nn.ModuleList(Block(ADAPTER, ADAPTER_HEADS, qkv_bias=True) for _ in range(USED))
+        self.vit_model = AdapterBody()
         self.ln_pre = nn.LayerNorm(ADAPTER)
         self.patch_conv = nn.Conv2d(3, ADAPTER, ADAPTER_PATCH, ADAPTER_PATCH)
         self.mask_decoder = MaskDecoder(sizes)
@@ -103,7 +100,7 @@ class Adapter(nn.Module):
         tokens = torch.cat([self.query_embed.expand(len(x), -1, -1), patches.flatten(2).transpose(1, 2)], 1)
         tokens, count = self.ln_pre(tokens + place), self.query_embed.shape[1]
         watched: dict[str, Tensor] = {}
-        blocks: Any = self.vit_model.blocks
+        blocks = self.vit_model.blocks
         for i, block in enumerate(blocks, 1):
             tokens = block(tokens)
             if i in WATCHED:
@@ -115,10 +112,18 @@ class Adapter(nn.Module):
         return {"xray_query": xray_query, "attn_bias": attn_bias, **watched}
 
     def _make_positions(self, grid: torch.Size) -> Tensor:
-        own: Any = self.vit_model.pos_embed
-        maps = own.transpose(1, 2).unflatten(2, (ADAPTER_GRID, ADAPTER_GRID))
+        maps = self.vit_model.pos_embed.transpose(1, 2).unflatten(2, (ADAPTER_GRID, ADAPTER_GRID))
         resized = F.interpolate(maps, size=grid, mode="bilinear", align_corners=False)
         return torch.cat([self.query_pos_embed, resized.flatten(2).transpose(1, 2)], 1)
+
+
+class AdapterBody(nn.Module):
+    """The positions and blocks of the adapter's ViT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.randn(1, ADAPTER_GRID**2, ADAPTER) * 0.02)
+        self.blocks = nn.ModuleList(Block(ADAPTER, ADAPTER_HEADS, qkv_bias=True) for _ in range(USED))
 
 
 class Mlp(nn.Module):
@@ -160,20 +165,15 @@ class GuidedClip(nn.Module):
 
     def __init__(self, sizes: Sizes):
         super().__init__()
-        width, grid = sizes.width, CLIP_SIZE // CLIP_PATCH
-        self.vit = nn.Module()
-        self.vit.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.vit.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, width) * width**-0.5)
-        self.vit.proj = nn.Parameter(torch.randn(width, sizes.projected) * width**-0.5)
-        self.vit.conv1 = nn.Conv2d(3, width, CLIP_PATCH, CLIP_PATCH, bias=False)
-        self.vit.ln_pre = nn.LayerNorm(width)
+        width = sizes.width
+        self.vit = ClipEnds(width, sizes.projected)
         self.resblocks = nn.ModuleList(ResidualBlock(width, sizes.heads) for _ in range(sizes.layers))
         self.ln_post = nn.LayerNorm(width)
         self.clip_intra_blocks = nn.ModuleList([IntraBlock(width)])
 
     def forward(self, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Return the copies' embeddings (N, queries, projected), of length 1, and patch features (N, 256, 192)."""
-        vit: Any = self.vit
+        vit = self.vit
         patches = vit.conv1(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([vit.class_embedding.expand(len(x), 1, -1), patches], 1) + vit.positional_embedding
         tokens = vit.ln_pre(tokens)
@@ -191,6 +191,19 @@ class GuidedClip(nn.Module):
         return F.normalize(said, dim=-1), own
 
 
+class ClipEnds(nn.Module):
+    """What comes before and after CLIP's blocks: embeddings and the projection."""
+
+    def __init__(self, width: int, projected: int):
+        super().__init__()
+        grid = CLIP_SIZE // CLIP_PATCH
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, width) * width**-0.5)
+        self.proj = nn.Parameter(torch.randn(width, projected) * width**-0.5)
+        self.conv1 = nn.Conv2d(3, width, CLIP_PATCH, CLIP_PATCH, bias=False)
+        self.ln_pre = nn.LayerNorm(width)
+
+
 class ResidualBlock(nn.Module):
     """A block of CLIP's transformer, with QuickGELU."""
 
@@ -198,8 +211,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.mlp: Any = nn.Sequential()
-        self.mlp.c_fc, self.mlp.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = TwoLayers(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map (N, L, C); `mask` (N heads, L, L) is added to attention."""
@@ -207,6 +219,14 @@ class ResidualBlock(nn.Module):
         x = x + self.attn(y, y, y, attn_mask=mask, need_weights=False)[0]
         y = self.mlp.c_fc(self.ln_2(x))
         return x + self.mlp.c_proj(y * (1.702 * y).sigmoid())
+
+
+class TwoLayers(nn.Module):
+    """The linear layers after a block's attention."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.c_fc, self.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
 
 class IntraBlock(nn.Module):

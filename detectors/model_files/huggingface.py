@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -17,6 +17,9 @@ from ...benchmark.core.fetching import check_online
 from ...benchmark.core.keys import file_hash
 from ...benchmark.core.readers import parse_json, read_text
 from .inputs import FileModel, Inputs, find_fake_class
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -34,8 +37,8 @@ def open_model(where: str, inputs: Inputs) -> FileModel:
         raise BenchError(f"{folder} isn't an image classifier: expected config.json and model.safetensors in it")
     name = f"hf:{where if folder != Path(where) else folder.resolve().name}"
     network = _load(folder)
-    classes: Any = network.model.config
-    labels = [str(classes.id2label[i]) for i in sorted(classes.id2label)]
+    named = network.model.config.id2label or {}
+    labels = [str(label) for _, label in sorted(named.items())]
     fake = inputs.fake if inputs.fake is not None or len(labels) == 1 else find_fake_class(labels, name)
     told = inputs.over(*_read_processor(folder, inputs), fake)
     content = hashlib.sha256("".join(file_hash(f) for f in [*files, folder / "config.json"]).encode()).hexdigest()
@@ -45,7 +48,7 @@ def open_model(where: str, inputs: Inputs) -> FileModel:
 class Classifier(nn.Module):
     """A transformers classifier that returns only its logits."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: PreTrainedModel):
         super().__init__()
         self.model = model
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from ...benchmark.core.errors import require_existing
 from ...benchmark.core.keys import file_hash
 from ..common.weights import load_weights
+from ..common_torch.timm_interface import as_timm_model
 from ..common_torch.timm_models import create_timm_model
 from .inputs import FileModel, Inputs
 
@@ -24,14 +25,14 @@ def open_model(where: str, inputs: Inputs) -> FileModel:
     name, _, file = where.partition("@")
     path = require_existing(Path(file), "weights")
     network = _load(name, path)
-    said = network.pretrained_cfg
+    said = as_timm_model(network).pretrained_cfg
     told = inputs.over(said.get("input_size", (3, 224))[-1], said.get("mean"), said.get("std"), None)
     return FileModel(f"timm:{name}@{path.stem}", file_hash(path), network, told)
 
 
-def _load(name: str, path: Path) -> Any:
-    made: list[Any] = [create_timm_model(name, False, "NAME", num_classes=2)]
-    head = f"{made[0].pretrained_cfg['classifier']}.weight"
+def _load(name: str, path: Path) -> nn.Module:
+    made = [create_timm_model(name, False, "NAME", num_classes=2)]
+    head = f"{as_timm_model(made[0]).pretrained_cfg['classifier']}.weight"
 
     def follow(shapes: Mapping[str, tuple[int, ...]]) -> None:
         if shapes.get(head, ())[:1] == (1,):

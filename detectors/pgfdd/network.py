@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from ...benchmark.core.errors import BenchError, make_unknown_error
 from ..common.options import Options
 from ..common_torch.memory import measure_free_memory
 from ..common_torch.sharpness import override_batch_norms
+from ..common_torch.timm_interface import as_timm_model
 from ..common_torch.timm_models import create_timm_model
 from .labels import GROUPS, METHODS
 from .shared import HIDDEN, STRIDE
@@ -155,21 +155,18 @@ class Encoder(nn.Module):
             raise make_unknown_error(problem, backbone, known, advice)
         xception = backbone == "xception"
         # The released checkpoints hold Xception's classifier, which nothing uses.
-        self.body = cast(
-            Any, create_timm_model(name, pretrained, "backbone_args", num_classes=2 if xception else 0, **args)
-        )
-        if (stride := self.body.feature_info[-1]["reduction"]) != STRIDE:
+        self.body = create_timm_model(name, pretrained, "backbone_args", num_classes=2 if xception else 0, **args)
+        timm = as_timm_model(self.body)
+        if (stride := timm.feature_info[-1]["reduction"]) != STRIDE:
             raise BenchError(
                 f"backbone {backbone} makes maps {stride} times smaller; pgfdd's decoder needs {STRIDE} times"
             )
         if xception:
             self.body.act4 = nn.Identity()  # The released code has no ReLU between bn4 and the convolution below.
-        self.adjust_channel = nn.Sequential(
-            nn.Conv2d(self.body.num_features, width, 1), nn.BatchNorm2d(width), nn.ReLU()
-        )
+        self.adjust_channel = nn.Sequential(nn.Conv2d(timm.num_features, width, 1), nn.BatchNorm2d(width), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.adjust_channel(self.body.forward_features(x))
+        return self.adjust_channel(as_timm_model(self.body).forward_features(x))
 
 
 class Block(nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from timm.models.xception import Block, SeparableConv2d
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ class Recce(nn.Module):
 
     def __init__(self, classes: int, pretrained: bool | str):
         super().__init__()
-        self.encoder: Any = make_xception(0, pretrained)
+        self.encoder = make_xception(0, pretrained)
         self.decoder1, self.decoder3, self.decoder5 = _enlarge(728, 256), _enlarge(256, 128), _enlarge(128, 64)
         self.decoder2, self.decoder4 = Block(256, 256, 3, 1), Block(128, 128, 3, 1)
         self.decoder6 = nn.Sequential(nn.Conv2d(64, 3, 1, bias=False), nn.Tanh())

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from openvino import Core
 
 NAMES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 @cache
-def _open_core() -> Any:
+def _open_core() -> Core:
     import openvino
 
     return openvino.Core()

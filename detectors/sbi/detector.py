@@ -17,6 +17,7 @@ from ..common.network_detector import LEAST_SIZE
 from ..common.options import Options, check_multiple
 from ..common_torch.detector import TorchDetector
 from ..common_torch.efficientnet import make_efficientnet_b4
+from ..common_torch.timm_interface import as_timm_model
 from ..common_torch.timm_models import create_timm_model
 from .sampler import SelfBlendSampler, TightCrop
 
@@ -102,10 +103,10 @@ class Sbi(TorchDetector):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2), the pooled `features` (N, C) and `feat`, the last map (N, C, h, w)."""
-        network = self.network
-        feat = network.forward_features(x)  # type: ignore[operator]
+        network = as_timm_model(self.network)
+        feat = network.forward_features(x)
         features = feat.mean((2, 3))
-        logits = network.forward_head(feat)  # type: ignore[operator]
+        logits = network.forward_head(feat)
         return {"logits": logits, "features": features, "feat": feat}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
