@@ -37,7 +37,7 @@ def format_auc(table: Table, row: Row, test: str) -> str:
 
 
 def format_missing(result: Result | None) -> str:
-    """Say why there is no number: it failed, was skipped, or nobody ran it."""
+    """Say why there is no number: it failed, was skipped, or wasn't run."""
     return {"failed": FAILED, "skipped": SKIPPED}[result.status] if result else NOT_RUN
 
 

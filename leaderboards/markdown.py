@@ -42,7 +42,7 @@ NOTES = {
     "real video of which one has no score counts half, or as an error if less than 98 % of the videos were scored.",
     "Rank": "by mean AUC, among rows trained on the same set. In brackets, the 95 % interval of the true rank.",
     "Duels won": "the share won against each other row on each test set, with its 95 % interval.",
-    "Drop": "AUC on the training set's own test split minus the AUC (or mean AUC) beside it.",
+    "Drop": "AUC on the training set's own test split minus the AUC (or mean AUC) next to it.",
     "Worst group, gap": "the lowest AUC of any group, and the difference between the highest and the lowest. Groups "
     "are gender x race if at least two of them have 5 videos of each class; otherwise gender alone, then race alone. n "
     "is the smallest cell. The intervals of an attribute's groups hold simultaneously.",
@@ -58,7 +58,7 @@ NOTES = {
     "img/s": "images per second at the best batch size, measured apart from scoring, on the hardware in the heading. "
     "Only rows of one column can be compared. Busy: other work took more than a tenth of the machine meanwhile.",
     "GFLOPs": "per image; a multiply-add counts as two.",
-    "ERR, skipped, empty": "the cell failed; its training had failed already; nobody ran it.",
+    "ERR, skipped, empty": "the cell failed; its training had failed already; it wasn't run.",
 }
 """What the words in the tables mean."""
 
@@ -234,7 +234,7 @@ def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
     ]
 
 
-REPORTED_TITLE = "Reported by papers, beside the results reproduced here"
+REPORTED_TITLE = "Published results, next to those reproduced here"
 REPORTED_NOTE = """\
 Reported numbers come from other code and protocols, and some from checkpoints selected on the test set, as their
 sources say. Labels say which compression and which methods of FF++ a number is of: ff++:c23 has five, ff++:c23:4m

@@ -51,16 +51,16 @@ def make_verdict(overview: Overview) -> Verdict:
 
 def _write_headline(o: Overview) -> str:
     if len(o.ranked) < 2:
-        return f"{_name(o, o.looked_at[0])} stands alone" if len(o.looked_at) == 1 else "No ranks"
+        return f"{_name(o, o.looked_at[0])} is the only row" if len(o.looked_at) == 1 else "No ranks"
     best, count = o.best, len(o.ranked)
     if not best:
         return "No row has scored enough videos to be called the best"
     if len(best) == 1:
         return f"{_name(o, best[0])} is the best of {count}"
     if len(best) > MOST_NAMED:
-        return f"No detector stands out: {len(best)} of {count} can't be told from the best"
+        return f"No detector stands out: {len(best)} of {count} don't differ significantly from the best"
     named = _join([_name(o, row) for row in best])
-    return f"{named} can't be told apart" if len(best) == count else f"{named} tie for first"
+    return f"{named} don't differ significantly" if len(best) == count else f"{named} tie for first"
 
 
 def _say_which(o: Overview) -> str:
@@ -83,7 +83,7 @@ def _compare(o: Overview) -> list[str]:
         return []
     partial = [row for row in o.ranked if o.table.standings[row.key].coverage < MIN_COVERAGE]
     worse = len(o.ranked) - len(o.best) - len([row for row in partial if row not in o.best])
-    said = [f"No test tells these {len(o.best)} apart."] if len(o.best) > 1 else []
+    said = [f"These {len(o.best)} don't differ significantly."] if len(o.best) > 1 else []
     said += [f"The other {'row is' if worse == 1 else f'{worse} are'} worse."] if worse else []
     left_out = ", ".join(_name(o, row) for row in partial)
     return [*said, *([f"Not considered (less than 98 % of the videos scored): {left_out}."] if partial else [])]
@@ -136,17 +136,15 @@ def _say_whom(o: Overview) -> str:
     annotated = [g for row in o.looked_at if (g := o.groups_of(row))]
     worst = [g for g in annotated if g.worst]
     if not annotated:
-        return "Nobody's gender or race is annotated."
+        return "Gender and race aren't annotated."
     if not worst:
-        return (
-            f"It can't be judged: fewer than two of {annotated[0].groups} groups have enough videos on {o.groups_test}."
-        )
+        return f"Unknown: fewer than two groups (of {annotated[0].groups}) have enough videos on {o.groups_test}."
     (group, times), *_ = Counter(g.group for g in worst).most_common()
     values = [g.worst.value for g in worst if g.worst and g.worst.value is not None and g.group == group]
     of_rows = f" in all {times} rows" if times == len(worst) else f" in {times} of {len(worst)} rows"
     rows = "" if len(worst) == 1 else of_rows
-    found = f"AUC {format_range(values)}; {count_groups(worst[0])} count"
-    return f"The group {group} scores lowest on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}"
+    found = f"{format_range(values)}; {count_groups(worst[0])} count"
+    return f"The group {group} has the lowest AUC on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}"
 
 
 def _hedge_gaps(found: Sequence[GroupSummary]) -> str:

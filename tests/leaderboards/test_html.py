@@ -164,7 +164,7 @@ def test_failed_seeds_say_why_beside_the_one_that_succeeded(make, make_failed):
 
 def test_reported_numbers_name_the_row_and_are_filtered_too(make):
     text = render_page(make_tables([make(name="xception", detector="xception")]))
-    part = text.split("Reported by papers")[1]
+    part = text.split("Published results")[1]
     assert "xception (rrr)" in part
     assert '<table class="sortable reported">' in part.split("<ul")[0]
 

@@ -45,16 +45,16 @@ def test_one_row_is_the_best_or_several_may_be(row):
     assert alone.choose.endswith(" on celebdf, which it wasn't trained on. The other row is worse.")
     tied = verdict(row("c", 3.0), row("dd", 3.0), row("eee", 0.2))
     assert tied.headline in ("c and dd tie for first", "dd and c tie for first")
-    assert tied.choose.endswith("No test tells these 2 apart. The other row is worse.")
+    assert tied.choose.endswith("These 2 don't differ significantly. The other row is worse.")
     assert "eee" not in tied.choose
     equal = verdict(row("f", 2.0), row("gg", 2.0))
-    assert equal.headline.endswith("can't be told apart")
+    assert equal.headline.endswith("don't differ significantly")
     assert "worse" not in equal.choose
 
 
 def test_many_ties_are_described_as_none_standing_out(row):
     said = verdict(*(row("x" * i, 1.0) for i in range(1, 7)))
-    assert said.headline == "No detector stands out: 6 of 6 can't be told from the best"
+    assert said.headline == "No detector stands out: 6 of 6 don't differ significantly from the best"
     assert said.choose.count(";") == 3  # Four are named.
 
 
@@ -65,7 +65,7 @@ def test_a_row_without_some_videos_cannot_be_the_best(row):
 
 
 def test_the_verdict_says_why_there_are_no_ranks(row, make_failed):
-    assert verdict(row("a", 1.0)).headline == "a stands alone"
+    assert verdict(row("a", 1.0)).headline == "a is the only row"
     said = verdict(row("b", 1.0), row("c", 1.0, test="dfdc"))
     assert said.headline == "No ranks"
     assert said.choose == "No ranks: fewer than two rows can be compared on all of celebdf and dfdc."
@@ -107,14 +107,14 @@ def test_the_drop_and_the_threshold_come_with_their_uncertainty(make):
 def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make):
     gap = "video.fairness.intersection.auc_gap"
     said = verdict(make()).fails_for
-    assert said.startswith("The group f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
+    assert said.startswith("The group f-a has the lowest AUC on celebdf (0.70; 2 of 3 groups count). ")
     assert said.endswith("With 9 videos in the smallest cell, the gap may be chance.")
     metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
     assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is significant.")
-    assert verdict(make(groups={})).fails_for == "Nobody's gender or race is annotated."
+    assert verdict(make(groups={})).fails_for == "Gender and race aren't annotated."
     few = {"gender": {"f": make().groups["intersection"]["f-b"]}}
     assert verdict(make(groups=few)).fails_for == (
-        "It can't be judged: fewer than two of 1 groups have enough videos on celebdf."
+        "Unknown: fewer than two groups (of 1) have enough videos on celebdf."
     )
 
 
