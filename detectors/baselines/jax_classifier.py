@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 from jax import Array
 
 from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
-from ..common.options import Options, check_options, list_options
+from ..common.options import Options, bind_options, check_options, list_options
 from ..common_jax.detector import Named
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.imagenet import load_imagenet_weights
@@ -25,9 +23,9 @@ class ResNetClassifier(ResNet):
 
     below = ResNet  # Whose named options may be given.
 
-    def __init__(self, arch: str, init: Init, **options: Any):
-        super().__init__(arch, init, **options)
-        self.fc = Linear(self.width, 2, init)
+    def __init__(self, arch: str, init: Init, classes: int = 2, **options: object):
+        bind_options(super().__init__, options)(arch, init)
+        self.fc = Linear(self.width, classes, init)
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
@@ -39,8 +37,8 @@ class EfficientNetClassifier(EfficientNet):
 
     below = EfficientNet  # Whose named options may be given.
 
-    def __init__(self, arch: str, init: Init, **options: Any):
-        super().__init__(arch, init, **options)
+    def __init__(self, arch: str, init: Init, **options: object):
+        bind_options(super().__init__, options)(arch, init)
         self.classifier = Linear(self.width, 2, init, bound=2**-0.5)
 
     def __call__(self, x: Array, mode: Mode) -> Named:
@@ -53,16 +51,16 @@ class XceptionClassifier(Xception):
 
     below = Xception  # Whose named options may be given.
 
-    def __init__(self, arch: str, init: Init):
+    def __init__(self, arch: str, init: Init, classes: int = 2):
         super().__init__(init)
-        self.fc = Linear(self.width, 2, init)
+        self.fc = Linear(self.width, classes, init)
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
         return _pool_and_classify(jax.nn.relu(self.features(x, mode)), self.fc)
 
 
-NETWORKS: dict[str, Any] = {
+NETWORKS: dict[str, type[XceptionClassifier | EfficientNetClassifier | ResNetClassifier]] = {
     "xception": XceptionClassifier,
     "efficientnet-b4": EfficientNetClassifier,
     "resnet34": ResNetClassifier,
@@ -118,7 +116,9 @@ class JaxImageClassifier(ClassifierMixin, JaxPlainClassifier):
             if pretrained
             else {}
         )
-        JaxPlainClassifier.__init__(self, lambda init: NETWORKS[arch](arch, init, **arch_args), input_size, start)
+        JaxPlainClassifier.__init__(
+            self, lambda init: bind_options(NETWORKS[arch], arch_args)(arch, init), input_size, start
+        )
 
 
 def _pool_and_classify(maps: Array, head: Linear) -> Named:

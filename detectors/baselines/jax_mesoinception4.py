@@ -12,7 +12,7 @@ from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
 from ..common_jax.detector import Named
 from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
-from .jax_plain import JaxPlainClassifier
+from .jax_plain import Classifier, JaxPlainClassifier
 from .shared import (
     INCEPTION_WIDTHS,
     MESO_STRIDE,
@@ -44,7 +44,7 @@ class JaxMesoInception4(JaxPlainClassifier):
         """Scale 0..255 to 0..1 or, as in DeepfakeBench, to -1..1."""
         return frames.astype(jnp.float32) / 255 if self.variant == "paper" else super().normalise(frames)
 
-    def losses(self, network: MesoInceptionNet, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: Classifier, batch: Named, mode: Mode) -> Named:
         """Cross-entropy over real and fake."""
         logits = self.forward(network, self.inputs(batch["image"], mode), mode)["logits"].astype(jnp.float32)
         if logits.shape[1] == 1:

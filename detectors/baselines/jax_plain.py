@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jax import Array
 
 from ..common.crops import BoxCrop
@@ -19,7 +18,14 @@ from .augment import ClassifierSampler
 from .shared import check_input_size
 
 
-class JaxPlainClassifier(JaxDetector):
+class Classifier(Protocol):
+    """A network that classifies images."""
+
+    def __call__(self, x: Array, mode: Mode) -> Named:
+        """Return at least `logits` (N, classes) and the `features` (N, C) behind them, of images (N, S, S, 3)."""
+
+
+class JaxPlainClassifier(JaxDetector[Classifier]):
     """A network from (N, S, S, 3) to two logits, real and fake, and the features behind them; trained on frames.
 
     Raises:
@@ -28,7 +34,7 @@ class JaxPlainClassifier(JaxDetector):
 
     def __init__(
         self,
-        build: Callable[[Init], nnx.Module],
+        build: Callable[[Init], Classifier],
         input_size: int,
         start: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
@@ -48,11 +54,11 @@ class JaxPlainClassifier(JaxDetector):
         """Scale 0..255 to -1..1 (mean = std = 0.5)."""
         return (frames.astype(jnp.float32) - 127.5) / 127.5
 
-    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+    def forward(self, network: Classifier, x: Array, mode: Mode) -> Named:
         """Return `logits` (N, 2) and the `features` (N, C) from which a linear layer computes them."""
         return network(x, mode)
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: Classifier, batch: Named, mode: Mode) -> Named:
         """Cross-entropy over real and fake."""
         logits = self.forward(network, self.inputs(batch["image"], mode), mode)["logits"].astype(jnp.float32)
         return {"loss": mode.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))}

@@ -6,7 +6,7 @@ The released code trains these boxes but never uses them. They explain a score w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -15,12 +15,28 @@ from ...benchmark.core.types import Face
 from .alignment import compute_align_matrix, shift_to_crop, to_frame_landmarks
 from .targets import decode, iou, priors, to_corners
 
+if TYPE_CHECKING:
+    from .sampler import SwapPolicy
+
 MIN_PROBABILITY = 0.5  # P(artifact)
 MAX_IOU = 0.3
 MAX_BOXES = 3
 
 
-def locate_artifacts(detector: Any, faces: Sequence[Face]) -> list[np.ndarray]:
+class MarksBoxes(Protocol):
+    """Either port of CADDM."""
+
+    input_size: int
+    policy: SwapPolicy
+
+    def crop(self, face: Face) -> np.ndarray:
+        """See `NetworkDetector.crop`."""
+
+    def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """See `NetworkDetector.outputs_of`."""
+
+
+def locate_artifacts(detector: MarksBoxes, faces: Sequence[Face]) -> list[np.ndarray]:
     """Return, for each face, the (k, 4, 2) corners of supposed artifacts, in pixels of its crop."""
     out = detector.outputs_of(np.stack([detector.crop(face) for face in faces]))
     found = []

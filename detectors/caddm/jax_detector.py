@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -26,7 +25,7 @@ from .shared import CaddmMixin
     year=2023,
     can=("crop", "load", "save", "sample", "train", "features", "artifacts", "parameters", "flops"),
 )
-class JaxCaddm(CaddmMixin, JaxDetector):
+class JaxCaddm(CaddmMixin, JaxDetector[CaddmNet]):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
     The options are those of `CaddmMixin`; `timm:resnet10t` is the only `timm:NAME` backbone.
@@ -47,11 +46,11 @@ class JaxCaddm(CaddmMixin, JaxDetector):
         x = frames[..., ::-1].astype(jnp.float32)
         return (x - 127.5) / 64 if self.scale_input else x
 
-    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+    def forward(self, network: CaddmNet, x: Array, mode: Mode) -> Named:
         """Return logits, loc, conf, features, global_features and adm_features of (N, S, S, 3)."""
         return network(x, mode)
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: CaddmNet, batch: Named, mode: Mode) -> Named:
         """Return cross entropy plus `detection_weight` times the MultiBox loss, and its components."""
         out = self.forward(network, self.inputs(batch["image"], mode), mode)
         logits = out["logits"].astype(jnp.float32)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -60,20 +58,17 @@ class ArtifactDetection(nnx.Module):
 
     def __init__(self, channels: int, init: Init):
         blocks = [nnx.List([Shrink(channels, kernel, init)]) for kernel in (1, 3, 3)]
-        self.adm_extra_layers = nnx.List([*blocks, LastShrink(channels, init)])
+        self.adm_extra_layers: nnx.List[nnx.List[Shrink] | LastShrink] = nnx.List([*blocks, LastShrink(channels, init)])
         self.multi_scale_detection_module = Heads(channels, init)
 
     def __call__(self, x: Array, mode: Mode) -> tuple[Array, Array, Array]:
         """Return loc, conf and the last vector."""
         maps = []
-        layers: Any = self.adm_extra_layers
-        *blocks, last = layers
-        for (block,) in blocks:
-            x = block(x, mode)
+        for layer in self.adm_extra_layers:
+            x = layer(x) if isinstance(layer, LastShrink) else layer[0](x, mode)
             maps.append(x)
-        maps.append(last(x))
         loc, conf = self.multi_scale_detection_module(maps)
-        return loc, conf, maps[-1].reshape(len(x), -1)
+        return loc, conf, x.reshape(len(x), -1)
 
 
 class Shrink(nnx.Module):
@@ -145,7 +140,7 @@ class ReleasedEfficientNet(EfficientNet):
         self.classifier = Linear(self.width, CLASSES, init, kind=Idle)
 
 
-def _build(backbone: str, size: int, init: Init, stage: int | None, args: Options) -> Any:
+def _build(backbone: str, size: int, init: Init, stage: int | None, args: Options) -> ResNet | EfficientNet:
     require_known("CADDM backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if backbone != "timm:resnet10t":
         check_plain(backbone, stage, args)

@@ -13,7 +13,7 @@ from ...benchmark.core.types import Face
 from ..common.network_detector import LEAST_SIZE
 from ..common.options import Options, check_multiple, check_range
 from .alignment import REFERENCE_SIZE, align_face
-from .artifacts import locate_artifacts
+from .artifacts import MarksBoxes, locate_artifacts
 from .keys import to_reference_key
 from .sampler import CaddmSampler, make_policy
 from .targets import LEVELS
@@ -73,7 +73,7 @@ class CaddmMixin:
         """Return the multi-scale facial swap for this detector's policy and size."""
         return CaddmSampler(self.input_size, self.policy)
 
-    def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
+    def artifacts(self: MarksBoxes, faces: Sequence[Face]) -> list[np.ndarray]:
         """Return, for each face, the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
         return locate_artifacts(self, faces)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.stages import Compiled
+from jax.typing import DTypeLike
 
 from ...benchmark.core.environment import JAX_CACHE
 from ...benchmark.core.storage import cache_home
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
 Weights = tuple[nnx.State, nnx.State]  # Trained weights, and the rest: running statistics and unused layers.
 Named = dict[str, Array]
+Network = TypeVar("Network")
+Result = TypeVar("Result")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-class JaxDetector(NetworkDetector):
+class JaxDetector(NetworkDetector, Generic[Network]):
     """Base of the JAX detectors.
 
     A subclass passes a function that builds its network, and `start`, the weights (by the reference's names) that don't
@@ -48,7 +52,7 @@ class JaxDetector(NetworkDetector):
     seed = 0  # For the initial weights, drawn when first needed, and for dropout.
 
     def __init__(
-        self, build: Callable[[Init], nnx.Module], start: Mapping[str, np.ndarray] = MappingProxyType({})
+        self, build: Callable[[Init], Network], start: Mapping[str, np.ndarray] = MappingProxyType({})
     ) -> None:
         _enable_compilation_cache()
         self.start = start
@@ -62,11 +66,11 @@ class JaxDetector(NetworkDetector):
         mesh = Mesh(np.array(devices), ("data",))
         self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
 
-    def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
+    def rebuild(self, build: Callable[[Init], Network]) -> None:
         """Switch to another network and drop what was compiled for the previous one."""
         self._build = build
         self.graph, *self.shapes = nnx.split(build(Init()), nnx.Param, ...)
-        self._compiled: dict[tuple[str, tuple[int, ...], np.dtype], Any] = {}
+        self._compiled: dict[tuple[str, tuple[int, ...], np.dtype], Compiled] = {}
         self._largest: dict[tuple[str, tuple[int, ...]], int] = {}  # Batch size by function and image shape.
         self.__dict__.pop("weights", None)
 
@@ -76,11 +80,11 @@ class JaxDetector(NetworkDetector):
         """Turn uint8 (N, H, W, 3) RGB into float32 (N, H, W, 3) as the network takes it."""
         raise NotImplementedError
 
-    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+    def forward(self, network: Network, x: Array, mode: Mode) -> Named:
         """Run the network on (N, H, W, 3); the result holds at least `logits` (N, 2), class 1 being fake."""
         raise NotImplementedError
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: Network, batch: Named, mode: Mode) -> Named:
         """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
         raise NotImplementedError
 
@@ -109,7 +113,7 @@ class JaxDetector(NetworkDetector):
         found = to_channels_first(self._run(self.name_outputs, images))
         return {name: value[: len(images)] for name, value in found.items()}
 
-    def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
+    def _run(self, function: Callable[..., Result], images: np.ndarray) -> Result:
         """Run a pure function of the weights and a batch, compiled.
 
         The batch is padded to the largest one so far, so that a smaller one needs no compilation.
@@ -117,7 +121,8 @@ class JaxDetector(NetworkDetector):
         kind = function.__name__, images.shape[1:]
         self._largest[kind] = max(self._largest.get(kind, 0), self.fit_batch_size(len(images)))
         given = jax.device_put(pad_rows(images, self._largest[kind]), self.split)
-        return self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
+        result: Result = self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
+        return result
 
     def name_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
         """Run the network, as a pure function of the weights and a batch; see `inputs` for the batch."""
@@ -129,7 +134,7 @@ class JaxDetector(NetworkDetector):
         logits = self.name_outputs(params, rest, frames)["logits"]
         return jax.nn.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else jax.nn.softmax(logits)[:, 1]
 
-    def compile_once(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    def compile_once(self, function: Callable[..., object], shape: tuple[int, ...], dtype: DTypeLike) -> Compiled:
         """Compile a pure function of the weights and images of this shape and type, once."""
         key = function.__name__, shape, np.dtype(dtype)
         if key not in self._compiled:
@@ -140,17 +145,16 @@ class JaxDetector(NetworkDetector):
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[key]
 
-    def compile_scoring(self, shape: tuple[int, ...]) -> Any:
+    def compile_scoring(self, shape: tuple[int, ...]) -> Compiled:
         """Compile `probabilities` for frames of this shape, once; the result has a `cost_analysis()`."""
         return self.compile_once(self.probabilities, shape, np.uint8)
 
     def flops(self, frames: np.ndarray) -> float:
         """Return the number of floating-point operations to score these frames, as counted by the compiler."""
         batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fit_batch_size(len(frames))
-        a_device = self.compile_scoring((batch, *frames.shape[1:])).cost_analysis()[
-            "flops"
-        ]  # Which has a part of the batch.
-        return a_device * self.split.num_devices * len(frames) / batch
+        cost = self.compile_scoring((batch, *frames.shape[1:])).cost_analysis()
+        assert cost is not None
+        return cost["flops"] * self.split.num_devices * len(frames) / batch  # A device has a part of the batch.
 
     def fit_batch_size(self, count: int) -> int:
         """Return the smallest batch size of at least `count` that divides evenly among the devices."""

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 Padding = int | str  # Pixels on each side, or "SAME": TensorFlow's padding, with the odd pixel at the right and bottom.
 
@@ -49,25 +50,28 @@ class Mode:
 EVALUATION = Mode()
 
 
+Drawn = np.ndarray | jax.ShapeDtypeStruct  # Initial weights, or only their shape.
+
+
 class Init:
     """Draws initial weights with NumPy, so that nothing has to be compiled; without a seed, returns only shapes."""
 
     def __init__(self, seed: int | None = None):
         self.rng = None if seed is None else np.random.default_rng(seed)
 
-    def uniform(self, shape: tuple[int, ...], bound: float) -> Any:
+    def uniform(self, shape: tuple[int, ...], bound: float) -> Drawn:
         """Draw from -bound..bound."""
         if self.rng is None:
             return jax.ShapeDtypeStruct(shape, np.float32)
         return (2 * bound) * self.rng.random(shape, np.float32) - np.float32(bound)
 
-    def normal(self, shape: tuple[int, ...], deviation: float) -> Any:
+    def normal(self, shape: tuple[int, ...], deviation: float) -> Drawn:
         """Draw from a normal distribution around 0."""
         if self.rng is None:
             return jax.ShapeDtypeStruct(shape, np.float32)
         return self.rng.standard_normal(shape, np.float32) * np.float32(deviation)
 
-    def full(self, shape: tuple[int, ...], value: float, dtype: Any = np.float32) -> Any:
+    def full(self, shape: tuple[int, ...], value: float, dtype: DTypeLike = np.float32) -> Drawn:
         """Return a constant."""
         return jax.ShapeDtypeStruct(shape, dtype) if self.rng is None else np.full(shape, value, dtype)
 

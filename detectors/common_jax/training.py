@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
     from .detector import JaxDetector
 
-Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, other weights, the optimizer's moments.
+Carry = tuple[nnx.State, nnx.State, optax.OptState]  # Trained weights, other weights, the optimizer's moments.
 
 
 class JaxTraining(NetworkTraining["JaxDetector"]):

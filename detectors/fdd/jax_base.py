@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ...benchmark.core.errors import BenchError, require_known
+from ..baselines.jax_classifier import ResNetClassifier, XceptionClassifier
+from ..baselines.jax_plain import Classifier
 from ..common.options import Options, bind_options, check_options, list_options
 from ..common_jax.detector import JaxDetector, Named
 from ..common_jax.imagenet import load_imagenet_weights
-from ..common_jax.layers import Init, Linear, Mode
+from ..common_jax.layers import Init, Mode
 from ..common_jax.resnet import ResNet
-from ..common_jax.xception import Xception
 from .jax_cvar import compute_errors
 from .shared import HEAD, FddMixin
 
 BACKBONES = ("xception", "timm:resnet10t")
 
 
-class JaxFdd(FddMixin, JaxDetector):
+class JaxFdd(FddMixin, JaxDetector[Classifier]):
     """A backbone with one logit, high if fake; a detector adds its loss. The options are those of `FddMixin`."""
 
     def build_network(self, backbone_args: Options, pretrained: bool | str) -> None:
@@ -39,23 +38,20 @@ class JaxFdd(FddMixin, JaxDetector):
         start = load_imagenet_weights(self.who, _is_below_head, **options) if pretrained else {}
         JaxDetector.__init__(self, partial(self._make, classes=1), start)
 
-    def _make(self, init: Init, classes: int) -> Any:
-        make_resnet = bind_options(ResNet, self.backbone_args)
-        network: Any = Xception(init) if self.backbone == "xception" else make_resnet("resnet10t", init)
-        network.fc = Linear(network.width, classes, init)
-        return network
+    def _make(self, init: Init, classes: int) -> Classifier:
+        if self.backbone == "xception":
+            return XceptionClassifier(self.backbone, init, classes)
+        return bind_options(ResNetClassifier, self.backbone_args)("resnet10t", init, classes)
 
     def normalise(self, frames: Array) -> Array:
         """Scale 0..255 to -1..1 (mean = std = 0.5)."""
         return (frames.astype(jnp.float32) - 127.5) / 127.5
 
-    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+    def forward(self, network: Classifier, x: Array, mode: Mode) -> Named:
         """Return `logits` (N, 1) and the pooled `features` (N, C) from which a linear layer computes them."""
-        last = network.features(x, mode)
-        features = (jax.nn.relu(last) if self.backbone == "xception" else last).mean((1, 2))
-        return {"logits": network.fc(features), "features": features}
+        return network(x, mode)
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: Classifier, batch: Named, mode: Mode) -> Named:
         """Return the loss of the worst samples, and for comparison the mean over all (`erm`)."""
         logits = self.forward(network, self.inputs(batch["image"], mode), mode)["logits"]
         errors = compute_errors(logits, batch["label"])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jax import Array
 
 from ...benchmark.core.registry import detectors
+from ..baselines.jax_plain import Classifier
 from ..common_jax.detector import Named
 from ..common_jax.layers import Mode
 from .jax_base import JaxFdd
@@ -32,7 +31,7 @@ class JaxDawFdd(GroupsMixin, JaxFdd):
 
     who = "daw-fdd"
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: Classifier, batch: Named, mode: Mode) -> Named:
         """Return the loss of the worst, the mean over all (`erm`), and how many `groups` the batch has."""
         groups = list_members(mode.where_present(batch["group"], ABSENT)).any(1).sum()
         return {**super().losses(network, batch, mode), "groups": groups}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     learns_groups=True,
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters", "flops"),
 )
-class JaxPgfdd(PgfddMixin, JaxDetector):
+class JaxPgfdd(PgfddMixin, JaxDetector[FairnessNet]):
     """Separates forgery, content and demographics; trained for the worst-off group.
 
     The options are those of `PgfddMixin`; `timm:resnet10t` is the only `timm:NAME` backbone.
@@ -57,7 +57,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         """Scale 0..255 to -1..1 (mean = std = 0.5)."""
         return (frames.astype(jnp.float32) - 127.5) / 127.5
 
-    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+    def forward(self, network: FairnessNet, x: Array, mode: Mode) -> Named:
         """Return the released code's inference outputs, and `logits` (N, 2), whose softmax is the score."""
         outputs = network(x, mode, self.exact)
         logits = outputs["cls_fused"]
@@ -87,11 +87,11 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         real, fake = (JaxDetector.arrange_batch(self, half, size // 2) for half in split_halves(batch))
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
-    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+    def losses(self, network: FairnessNet, batch: Named, mode: Mode) -> Named:
         """Return `loss` and its components for a batch whose first half is real."""
         return self._learn(network, batch, mode)[1]
 
-    def _learn(self, network: Any, batch: Named, mode: Mode) -> tuple[Named, Named]:
+    def _learn(self, network: FairnessNet, batch: Named, mode: Mode) -> tuple[Named, Named]:
         mode = mode if self.noisy else replace(mode, rngs=None)
         x = self.inputs(batch["image"], mode)
         outputs = network.training_outputs(x, mode)

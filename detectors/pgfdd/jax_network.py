@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ class FairnessNet(nnx.Module):
         `recon_1` (the real content with the fake's forgery) and `recon_2` (the reverse).
         """
 
-        def encode(encoder: Any) -> Array:
+        def encode(encoder: Encoder) -> Array:
             return _encode(encoder, x, mode)
 
         again = nnx.remat(encode) if self.checkpointing and mode.train else encode
@@ -108,7 +108,16 @@ class FairnessNet(nnx.Module):
         return outputs
 
 
-def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Any:
+class Encoder(Protocol):
+    """A backbone, and the layers that give its last map the right width."""
+
+    adjust_channel: nnx.Dict
+
+    def features(self, x: Array, mode: Mode) -> Array:
+        """Return the backbone's last map."""
+
+
+def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Encoder:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
     require_known("pgfdd backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):
@@ -126,7 +135,7 @@ def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Any:
     return encoder
 
 
-def _encode(encoder: Any, x: Array, mode: Mode) -> Array:
+def _encode(encoder: Encoder, x: Array, mode: Mode) -> Array:
     """Map (N, S, S, 3) to (N, S / 32, S / 32, width)."""
     conv, norm = encoder.adjust_channel["0"], encoder.adjust_channel["1"]
     return jax.nn.relu(norm(conv(encoder.features(x, mode)), mode))
@@ -174,7 +183,7 @@ class Decoder(nnx.Module):
         x = self._upsample_with(self.dconv_up1, adain(x, c), mode)
         return jnp.tanh(upsample(self.conv_last(x), 4))
 
-    def _upsample_with(self, layer: Any, x: Array, mode: Mode) -> Array:
+    def _upsample_with(self, layer: nnx.Dict, x: Array, mode: Mode) -> Array:
         x = dropout(upsample(x, 2), 0.3, mode)
         return jax.nn.relu(layer["2"](jax.nn.relu(layer["0"](x))))
 
