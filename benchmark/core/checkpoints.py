@@ -11,7 +11,7 @@ from typing import TypedDict, cast
 
 from .contracts import SavesWeights
 from .errors import BenchError
-from .readers import parse_json, read_safetensors_header, shorten
+from .readers import parse_json, read_safetensors_metadata, shorten
 from .registry import Entry, detectors
 from .storage import write_atomically
 
@@ -91,7 +91,7 @@ def check_checksum(path: Path) -> None:
     Raises:
         BenchError: the checksum doesn't match.
     """
-    header = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "")
+    header = read_safetensors_metadata(path).get("crossfake", "")
     if '"crc32": ' not in header:
         return
     content = path.read_bytes()
@@ -121,7 +121,7 @@ def read_header(path: Path) -> CheckpointHeader:
     if not is_safetensors(path):
         return {}
     try:
-        packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")
+        packed = read_safetensors_metadata(path).get("crossfake", "{}")
     except BenchError:
         return {}  # Loading it reports the problem.
     content = parse_json(packed, dict, f"the header of {path}")

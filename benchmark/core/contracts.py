@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from .errors import BenchError
 
@@ -373,13 +373,3 @@ class ListsParts(Protocol):
 
     def names(self, root: Path) -> list[str]:
         """Return the names of the datasets that are there."""
-
-
-# ---- every plugin
-
-
-@runtime_checkable
-class Registered(Protocol):
-    """A registered class: `cards` holds the arguments of `register`, by name."""
-
-    cards: dict[str, dict[str, Any]]

@@ -6,10 +6,13 @@ import csv
 import io
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydantic import JsonValue
+
+Content = TypeVar("Content", "dict[str, JsonValue]", "list[JsonValue]")
 
 # Characters that move the cursor, clear the screen, hide or reverse text, or can't be encoded.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -49,7 +52,7 @@ def make_streams_lenient() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def escape_texts(content: Any, json_text: str | None = None) -> Any:
+def escape_texts(content: Content, json_text: str | None = None) -> Content:
     """Return plain data with every text in it, keys too, escaped.
 
     Args:
@@ -59,10 +62,16 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
     if json_text is not None and not _holds_controls(json_text):
         return content
     if isinstance(content, dict):
-        return {escape_texts(key): escape_texts(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [escape_texts(value) for value in content]
-    return escape(content) if isinstance(content, str) else content
+        return {escape(key): _escape_value(value) for key, value in content.items()}
+    return [_escape_value(value) for value in content]
+
+
+def _escape_value(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return escape_texts(value)
+    if isinstance(value, list):
+        return escape_texts(value)
+    return escape(value) if isinstance(value, str) else value
 
 
 def _holds_controls(json_text: str) -> bool:

@@ -163,8 +163,9 @@ def _read_csv(path: Path, form: TableForm, content: bytes | None = None) -> Conf
     unique = [name or f"replaced {place}" for place, name in enumerate(names)]
     missing = {name: MISSING if name != "video" else [""] for name in unique}
     texts = dict.fromkeys(TEXTS, str)
-    options = {"dtype": texts, "keep_default_na": False, "na_values": missing, "low_memory": False}
-    table = read_csv_frame(path, packed, unique, **options)
+    table = read_csv_frame(
+        path, packed, unique, dtype=texts, keep_default_na=False, na_values=missing, low_memory=False
+    )
     replaced = [column for column, name in zip(unique, names, strict=True) if name is None]
     return conform_table(table.drop(columns=replaced), TableForm(fake_is=form.fake_is), str(path))
 

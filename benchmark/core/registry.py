@@ -20,15 +20,43 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Protocol, TypedDict, TypeVar, runtime_checkable
 
-from .contracts import CAPABILITIES, Registered, find_capabilities
+from .contracts import CAPABILITIES, find_capabilities
 from .errors import BenchError, did_you_mean, make_unknown_error, require_known
 from .signals import defer_signals
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
+
+
+class PluginCard(TypedDict, total=False):
+    """The arguments of `register` that the harness itself reads; a card may hold others, which are only shown."""
+
+    aliases: tuple[str, ...]
+    backend: str
+    can: tuple[str, ...]
+    compressions: tuple[str, ...]
+    default_compression: str
+    defaults: dict[str, object]
+    frozen: bool
+    input_size: int
+    learns_groups: bool
+    mark: str
+    options: dict[str, object]
+    parts: dict[str, str]
+    splits: tuple[str, ...]
+    takes: str
+    title: str
+
+
+@runtime_checkable
+class Registered(Protocol):
+    """A registered class: `cards` holds the arguments of `register`, by name."""
+
+    cards: dict[str, PluginCard]
 
 
 @dataclass(frozen=True)
@@ -40,9 +68,9 @@ class Entry:
     location: str
     aliases: tuple[str, ...] = ()
     backend: str = ""
-    card: dict[str, Any] = field(default_factory=dict)
+    card: PluginCard = field(default_factory=PluginCard)
 
-    def load(self) -> Any:
+    def load(self) -> Callable[..., object]:
         """Import and return the registered object.
 
         Raises:
@@ -107,7 +135,7 @@ class MemoryEntry(Entry):
     given: object = None
     code: str = ""
 
-    def load(self) -> Any:
+    def load(self) -> Callable[..., object]:
         """Return the class, or what returns the object."""
         return self.given if isinstance(self.given, type) else lambda: self.given
 
@@ -131,7 +159,7 @@ class Registry:
         self.package = package or f"crossfake.{kind}"
         self._entries: list[Entry] | None = None
 
-    def register(self, name: str, **card: Any) -> Callable[[T], T]:
+    def register(self, name: str, **card: object) -> Callable[[T], T]:
         """Mark a class as a plugin. The scan reads these (literal) arguments; the class keeps them in `.cards`."""
 
         def mark(cls: T) -> T:
@@ -247,7 +275,8 @@ def _source_file(module: str) -> Path | None:
 
 def _make_entry(call: ast.Call, target: str, location: str) -> Entry:
     name = ast.literal_eval(call.args[0])
-    card = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+    given = [k for k in call.keywords if k.arg]
+    card: PluginCard = ast.literal_eval(ast.Dict([ast.Constant(k.arg) for k in given], [k.value for k in given]))
     return Entry(name, target, location, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
 
 
@@ -288,7 +317,7 @@ def _is_target(name: str) -> bool:
 def _make_target_entry(target: str) -> Entry:
     obj = import_target(target)
     where, _, attribute = target.rpartition(":")
-    card = dict(next(iter(obj.cards.values()))) if isinstance(obj, Registered) else {}
+    card = next(iter(obj.cards.values())).copy() if isinstance(obj, Registered) else PluginCard()
     backend = card.pop("backend", "")
     card.pop("aliases", None)
     card.pop("can", None)  # It may be a base class's; then the class itself is inspected.
@@ -298,7 +327,7 @@ def _make_target_entry(target: str) -> Entry:
     return Entry(f"local/{name}", target, where, (), backend, card)
 
 
-def import_target(target: str) -> Any:
+def import_target(target: str) -> Callable[..., object]:
     """Import `module:attribute` or `file.py:attribute` and return the object.
 
     Raises:
@@ -308,12 +337,13 @@ def import_target(target: str) -> Any:
     with defer_signals():
         module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     try:
-        return getattr(module, attribute)
+        found: Callable[..., object] = getattr(module, attribute)
     except AttributeError:
         raise BenchError(f"{where} has no '{attribute}'.{did_you_mean(attribute, dir(module))}") from None
+    return found
 
 
-def _import_module(name: str) -> Any:
+def _import_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -322,7 +352,7 @@ def _import_module(name: str) -> Any:
         raise BenchError(f"no module '{error.name}' for {name}: is its package installed here?") from None
 
 
-def _import_file(path: Path) -> Any:
+def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise BenchError(f"no file {path}. Give a detector or dataset of your own as path/to/file.py:ClassName")
     where = path.resolve()

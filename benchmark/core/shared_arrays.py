@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
+Result = TypeVar("Result")
 HELD = 2
 """How many further results may be asked for before a result's memory is used again."""
 ALIGNMENT = 64
@@ -82,17 +83,18 @@ class Lender:
         self._lent[buffer.slot.number] = buffer
         return buffer.slot
 
-    def receive(self, result: Any, slot: Slot | None) -> Any:
+    def receive(self, result: Result | Packed, slot: Slot | None) -> Result:
         """Return what a call found."""
         buffer = self._lent.pop(slot.number) if slot else None
-        if buffer and isinstance(result, Packed):
+        if isinstance(result, Packed):
+            assert buffer is not None
             self._held.append(buffer)
             if len(self._held) > HELD:
                 self._free.append(self._held.popleft())
             view = memoryview(buffer.memory)
-            return pickle.loads(  # from the worker process # nosec B301
-                result.content, buffers=[view[start : start + size] for start, size in result.places]
-            )
+            arrays = [view[start : start + size] for start, size in result.places]
+            loaded: Result = pickle.loads(result.content, buffers=arrays)  # from the worker process # nosec B301
+            return loaded
         if buffer:
             self._free.append(buffer)
         if self._shares:
@@ -107,7 +109,7 @@ class Lender:
         self._held.clear()
 
 
-def pack(result: Any, slot: Slot | None) -> Any:
+def pack(result: Result, slot: Slot | None) -> Result | Packed:
     """Leave a result's arrays in a slot, and return the rest; where they can't be left there, the result itself."""
     if slot is None:
         return result
@@ -125,7 +127,7 @@ def pack(result: Any, slot: Slot | None) -> Any:
     return Packed(content, places)
 
 
-def _split(result: Any) -> tuple[bytes, list[memoryview]]:
+def _split(result: object) -> tuple[bytes, list[memoryview]]:
     found: list[pickle.PickleBuffer] = []
     content = pickle.dumps(result, protocol=5, buffer_callback=found.append)
     return content, [one.raw() for one in found]

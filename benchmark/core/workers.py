@@ -19,10 +19,10 @@ from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from .errors import BenchError
-from .shared_arrays import Lender, Slot, pack
+from .shared_arrays import Lender, Packed, Slot, pack
 from .signals import STOPS
 
 Item = TypeVar("Item")
@@ -95,7 +95,7 @@ class WorkerPool:
         if packed is None:
             yield from map(function, items)
             return
-        started, waiting, lender = self._start(), list[_Call](), Lender(shares)
+        started, waiting, lender = self._start(), list[_Call[Result]](), Lender(shares)
         file = Path(started.folder.name) / f"{next(self._functions)}.pickle"
         file.write_bytes(packed)
         try:
@@ -135,7 +135,7 @@ class WorkerPool:
             started.folder.cleanup()
 
 
-def _pack(function: Callable[[Any], Any]) -> bytes | None:
+def _pack(function: Callable[..., object]) -> bytes | None:
     """Pickle a function; None if that fails, or if it is from the user's script, which workers don't import."""
     try:
         packed = pickle.dumps(function)
@@ -148,7 +148,7 @@ def _pack(function: Callable[[Any], Any]) -> bytes | None:
 def _hide_main() -> Iterator[None]:
     """Keep processes that start meanwhile from running the user's script again, which may lack a `__main__` guard."""
     main = vars(sys.modules["__main__"])
-    hidden: dict[str, Any] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    hidden: dict[str, object] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
     main["__spec__"] = None
     try:
         yield
@@ -199,14 +199,14 @@ def _block_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Call(NamedTuple):
+class _Call(NamedTuple, Generic[Result]):
     """A result that will come, and where its arrays will be."""
 
-    future: Future[Any]
+    future: Future[Result | Packed]
     slot: Slot | None
 
 
-def _take(waiting: list[_Call], ordered: bool) -> tuple[Any, Slot | None]:
+def _take(waiting: list[_Call[Result]], ordered: bool) -> tuple[Result | Packed, Slot | None]:
     """Wait for the next result, and return it with its slot."""
     first = waiting[0].future if ordered else next(as_completed([call.future for call in waiting]))
     call = waiting.pop(next(i for i, call in enumerate(waiting) if call.future is first))

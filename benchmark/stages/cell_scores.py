@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.keys import file_hash
-from ..core.readers import parse_json, read_bytes, read_safetensors_header, shorten
+from ..core.readers import parse_json, read_bytes, read_safetensors_metadata, shorten
 from ..core.scorecard import ScoreCard
 from ..core.storage import SCORECARD, WriteError, write_atomically
 from ..core.types import FAKE, REAL
@@ -156,7 +156,7 @@ def _read_arrays(path: Path) -> tuple[Arrays, dict[str, object]]:
     from safetensors.numpy import load
 
     content = read_bytes(path, MOST_BYTES)
-    packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")
+    packed = read_safetensors_metadata(path).get("crossfake", "{}")
     told = parse_json(packed, dict, f"the header of {path}")
     try:
         arrays = load(content)

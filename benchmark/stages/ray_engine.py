@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core import environment
 from ..core.device_names import CPU, CUDA, parse_device
@@ -25,6 +25,7 @@ from .engines import EngineChoice, parse_engine
 
 if TYPE_CHECKING:
     from ..core.scorecard import Card
+    from .ray_types import NotesActor, Ray, Remote, Task
     from .runner import RunOptions
 
 RETRIES = 3  # How often a task is repeated after its worker or node died.
@@ -65,7 +66,7 @@ def _find_silence(host: str, port: int) -> str:
 
 
 @contextmanager
-def connect(choice: EngineChoice) -> Iterator[Any]:
+def connect(choice: EngineChoice) -> Iterator[Ray]:
     """Yield the module `ray`, connected to its cluster or to a local one that ends with the block.
 
     Raises:
@@ -96,7 +97,7 @@ class Need(NamedTuple):
     num_gpus: int
 
 
-def find_need(nodes: Sequence[dict[str, Any]], gpus: int, workers: int, device: str = AUTO) -> Need:
+def find_need(nodes: Sequence[Mapping[str, float]], gpus: int, workers: int, device: str = AUTO) -> Need:
     """Return what a training needs: its GPUs with their share of a node's processors, or a whole node's processors.
 
     Args:
@@ -223,29 +224,29 @@ def run_on_ray(cells: Sequence[Cell], options: RunOptions) -> Iterator[tuple[Cel
         }
         while waiting:
             done, _ = ray.wait(list(waiting), timeout=POLL_S)
-            view.show(ray.get(notes.take.remote()))
+            told = ray.get(notes.take.remote())
+            view.show(told)
             for task in done:
                 number = waiting.pop(task)
                 view.finish(number)
                 yield from zip(groups[number], _fetch(ray, task, groups[number], options), strict=True)
 
 
-def _start_notes(ray: Any) -> Any:
+def _start_notes(ray: Ray) -> NotesActor:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     return ray.remote(num_cpus=0, scheduling_strategy=here)(Notes).remote()
 
 
-def _fetch(ray: Any, task: Any, group: Sequence[Cell], options: RunOptions) -> list[Card]:
+def _fetch(ray: Ray, task: Task[list[Card]], group: Sequence[Cell], options: RunOptions) -> list[Card]:
     """Return a task's scorecards; if it was lost for good, failures that say why."""
     from .run_folder import record_failure
 
     try:
-        cards: list[Card] = ray.get(task)
+        return ray.get(task)
     except ray.exceptions.RayError as error:
         return [record_failure(cell, options, _describe(error)) for cell in group]
-    return cards
 
 
 def _describe(error: Exception) -> str:
@@ -255,7 +256,7 @@ def _describe(error: Exception) -> str:
 
 
 def run_group(
-    group: list[Cell], number: int, notes: Any, workers: int, batch_size: int, command: str, folder: str
+    group: list[Cell], number: int, notes: NotesActor, workers: int, batch_size: int, command: str, folder: str
 ) -> list[Card]:
     """Run the cells of a training in this Ray process, as `--engine inline` does."""
     from .runner import RunOptions, run
@@ -281,8 +282,8 @@ class RayPool(WorkerPool):
     def __init__(self, choice: EngineChoice):
         super().__init__(1)
         self.choice = choice
-        self._connection: Any = None
-        self._ray: Any = None
+        self._connection = ExitStack()
+        self._ray: Ray | None = None
 
     def map(
         self,
@@ -302,44 +303,45 @@ class RayPool(WorkerPool):
             Exception: whatever the function raises.
         """
         ray = self._connect()
-        work = ray.remote(num_cpus=1, max_retries=RETRIES)(_apply)
-        sent, waiting = ray.put(function), list[Any]()
+        work: Remote[Task[Result]] = ray.remote(num_cpus=1, max_retries=RETRIES)(_apply)
+        sent = ray.put(function)
+        waiting: list[Task[Result]] = []
         try:
             for item in items:
                 waiting.append(work.remote(sent, item, plugin, os.getcwd()))
                 if len(waiting) > AHEAD * self.workers:
-                    yield self._take(waiting, ordered)
+                    yield _take(ray, waiting, ordered)
             while waiting:
-                yield self._take(waiting, ordered)
+                yield _take(ray, waiting, ordered)
         finally:
             for task in waiting:
                 ray.cancel(task, force=True)
 
-    def _connect(self) -> Any:
+    def _connect(self) -> Ray:
         if self._ray is None:
-            self._connection = connect(self.choice)
-            self._ray = self._connection.__enter__()
+            self._ray = self._connection.enter_context(connect(self.choice))
             self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return self._ray
 
-    def _take(self, waiting: list[Any], ordered: bool) -> Any:
-        first = waiting[0] if ordered else self._ray.wait(waiting)[0][0]
-        waiting.remove(first)
-        try:
-            return self._ray.get(first)
-        except self._ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except self._ray.exceptions.RayError as error:
-            raise BenchError(f"{_describe(error)}. Finished work is kept: repeat the command") from None
-
     def close(self) -> None:
         """Disconnect from the cluster; another `map` reconnects."""
-        if self._ray is not None:
-            self._ray = None
-            self._connection.__exit__(None, None, None)
+        self._ray = None
+        self._connection.close()
 
 
-def _apply(function: Callable[[Any], Any], item: object, plugin: str, folder: str) -> Any:
+def _take(ray: Ray, waiting: list[Task[Result]], ordered: bool) -> Result:
+    """Wait for the next result, and return it."""
+    first = waiting[0] if ordered else ray.wait(waiting)[0][0]
+    waiting.remove(first)
+    try:
+        return ray.get(first)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        raise BenchError(f"{_describe(error)}. Finished work is kept: repeat the command") from None
+
+
+def _apply(function: Callable[[Item], Result], item: Item, plugin: str, folder: str) -> Result:
     """Do one piece of work in a Ray process."""
     if plugin:
         from ..core.registry import import_target

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -142,20 +141,19 @@ def measure(subject: Subject, how: Measurement) -> Speed:
         memory = Memory(rss_peak=read_peak(), rss_before=before, device_peak=read_device_peak(device, backend))
         videos = how.time_pipelines(made, cropper, subject.settings) if how.time_pipelines else {}
         told = _describe(subject, made, crop, backend, device)
-    return Speed(
-        **told,
-        **timed,
-        clock="processor" if device.threads == 1 else "wall",
-        memory=memory,
-        videos=videos,
-        load_s=loaded - started,
-        seconds=how.effort.seconds,
-        host=how.host,
-        provenance=how.provenance,
-    )
+    more = {
+        "clock": "processor" if device.threads == 1 else "wall",
+        "memory": memory,
+        "videos": videos,
+        "load_s": loaded - started,
+        "seconds": how.effort.seconds,
+        "host": how.host,
+        "provenance": how.provenance,
+    }
+    return Speed.model_validate({**told, **timed, **more})
 
 
-def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurement, clock: Clock) -> dict[str, Any]:
+def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurement, clock: Clock) -> dict[str, object]:
     """Time single images, then batches, and count other activity on the machine meanwhile."""
     from .predict_batch import score_batch
 
@@ -179,7 +177,7 @@ def _compile_seconds(made: Scores) -> float:
     return made.compile_seconds if isinstance(made, Compiles) else 0.0
 
 
-def _describe(subject: Subject, made: Scores, crop: np.ndarray, backend: str, device: Device) -> dict[str, Any]:
+def _describe(subject: Subject, made: Scores, crop: np.ndarray, backend: str, device: Device) -> dict[str, object]:
     """Return a speed record's description of what was measured."""
     own = subject.weights is None and not isinstance(made, LoadsWeights)
     return {

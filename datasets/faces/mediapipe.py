@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -126,7 +126,7 @@ class FaceMesh:
         return mesh @ to_frame[:, :2].T + to_frame[:, 2], float(sigmoid(flag.ravel())[0])
 
 
-def load_net(model: Model) -> Any:
+def load_net(model: Model) -> cv2.dnn.Net:
     """Load a TFLite model into OpenCV."""
     # OpenCV 5's newer engine loses these models' second output, and so does reading from memory: hence a path.
     engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
@@ -134,7 +134,7 @@ def load_net(model: Model) -> Any:
     return cv2.dnn.readNetFromTFLite(path) if engine is None else cv2.dnn.readNetFromTFLite(path, engine)
 
 
-def run_net(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run_net(net: cv2.dnn.Net, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Run a network on one (S, S, 3) float32 image; return its two outputs, the smaller one first."""
     net.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])
     first, second = net.forward(net.getUnconnectedOutLayersNames())

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ from ...benchmark.core.packages import find_package
 from .boxes import suppress_non_maxima
 from .finder import Candidate
 from .models import RETINAFACE, find_model
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGE = "retinaface-pytorch==0.0.8"
 LONGEST_SIDE = 1280
@@ -36,7 +39,7 @@ VARIANCES = (0.1, 0.2)
 class RetinaFaceLocator:
     """Looks for faces with RetinaFace; `net` replaces the released network."""
 
-    def __init__(self, net: Any = None) -> None:
+    def __init__(self, net: torch.nn.Module | None = None) -> None:
         require_package()
         import torch
 
@@ -69,14 +72,14 @@ class RetinaFaceLocator:
 
 
 @lru_cache(maxsize=8)
-def make_priors(size: tuple[int, int]) -> Any:
+def make_priors(size: tuple[int, ...]) -> torch.Tensor:
     """Return the prior boxes (N, 4) for an image of (height, width): centre x, y, width, height in [0, 1]."""
     from retinaface.prior_box import priorbox
 
     return priorbox(**PRIORS, image_size=size)
 
 
-def load_net(weights: Path | None) -> Any:
+def load_net(weights: Path | None) -> torch.nn.Module:
     """Make the network, with the released weights or random ones.
 
     Raises:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +117,7 @@ def is_utf8(path: Path) -> bool:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has these two functions at top level.
+    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has these two functions at top level.
     level = log.getLogLevel()
     log.setLogLevel(0)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic_core import from_json
 
@@ -18,7 +18,7 @@ KINDS: dict[type, str] = {dict: "keys and values ({...})", list: "a list ([...])
 _KEY_ENDS = re.compile(r'"\s*:')
 _SPACED_COLON = re.compile(r":(?<=\s:)")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-T = TypeVar("T", bound=dict[Any, Any] | list[Any])
+T = TypeVar("T", bound=dict[str, object] | list[object])
 
 
 def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BYTES) -> T:

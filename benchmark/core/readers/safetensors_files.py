@@ -1,4 +1,4 @@
-"""The header of a .safetensors file, checked against the file's size before anything is read or mapped."""
+"""The metadata of a .safetensors file, whose header is checked against its size before anything is read or mapped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, 
 WIDTHS |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 
 
-def read_safetensors_header(path: Path) -> dict[str, Any]:
-    """Return the header: `__metadata__` (names and texts) and each tensor's `dtype`, `shape` and `data_offsets`.
+def read_safetensors_metadata(path: Path) -> dict[str, str]:
+    """Check the header, and return its `__metadata__`: texts by name.
 
     Raises:
         BenchError: it is not a .safetensors file, or a length, shape or offset contradicts the file's size.
@@ -28,13 +28,13 @@ def read_safetensors_header(path: Path) -> dict[str, Any]:
         if length > min(size - 8, MOST_HEADER):
             raise BenchError(f"{path} ({size:,} bytes) is cut short or no .safetensors file: its header doesn't fit")
         header = parse_json(file.read(length), dict, f"the header of {path}")
-    metadata = header.get("__metadata__", {})
+    metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise BenchError(f"{path} is not a .safetensors file: its __metadata__ isn't a mapping of strings")
-    ends = [_check_tensor(path, name, given) for name, given in header.items() if name != "__metadata__"]
+    ends = [_check_tensor(path, name, given) for name, given in header.items()]
     if max(ends, default=0) != size - 8 - length:
         raise BenchError(f"{path} is cut short or damaged: its tensors don't end where the file does ({size:,} bytes)")
-    return header
+    return metadata
 
 
 def _check_tensor(path: Path, name: str, given: Any) -> int:

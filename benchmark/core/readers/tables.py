@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, Unpack
 
 from ..errors import BenchError, make_unknown_error
 from .text import decode_text, read_bytes, shorten
@@ -14,6 +14,7 @@ from .text import decode_text, read_bytes, shorten
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from pyarrow import parquet
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST_COLUMNS, MOST_ROWS_A_BYTE = 10_000, 100
@@ -33,6 +34,16 @@ class CsvRow(NamedTuple):
 
     number: int
     cells: dict[str, str]
+
+
+class CsvOptions(TypedDict, total=False):
+    """Options of pandas for reading a CSV, under its names."""
+
+    dtype: Mapping[str, type]
+    keep_default_na: bool
+    na_values: Mapping[str, Sequence[str]]
+    low_memory: bool
+    float_precision: Literal["round_trip"]
 
 
 def is_parquet(path: Path) -> bool:
@@ -126,7 +137,7 @@ def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collectio
     return rows
 
 
-def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any) -> pd.DataFrame:
+def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Unpack[CsvOptions]) -> pd.DataFrame:
     """Read a CSV with pandas and its `options`.
 
     Args:
@@ -153,7 +164,7 @@ def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any
     return table
 
 
-def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | None = None) -> pa.Table:
+def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, pa.DataType] | None = None) -> pa.Table:
     """Read a CSV or parquet as an Arrow table.
 
     Args:
@@ -216,7 +227,7 @@ def read_parquet(path: Path, columns: list[str] | None = None, texts: Sequence[s
     return table
 
 
-def _refuse_inflation(metadata: Any, path: Path) -> None:
+def _refuse_inflation(metadata: parquet.FileMetaData, path: Path) -> None:
     """Refuse a small file that expands to a huge table: a repeated value packs any number of rows into a few bytes."""
     size = path.stat().st_size
     if metadata.num_rows > MOST_ROWS_A_BYTE * size or metadata.num_columns > MOST_COLUMNS:

@@ -17,7 +17,7 @@ from crossfake.benchmark.core.readers import (
     read_csv_frame,
     read_csv_rows,
     read_json,
-    read_safetensors_header,
+    read_safetensors_metadata,
     read_text,
     read_yaml,
     safe_relative_path,
@@ -188,8 +188,8 @@ def test_tensors_are_checked_against_the_size_of_their_file(write):
         header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}}).encode()
         return write("a.safetensors", struct.pack("<Q", len(header)) + header + b"0" * numbers)
 
-    assert list(read_safetensors_header(packed([2, 2], 16))) == ["a"]
-    assert "doesn't match its shape" in refusal(read_safetensors_header, packed([2**40, 2**40], 16))
-    assert "doesn't match its shape" in refusal(read_safetensors_header, packed([-2, -2], 16))
-    assert "tensors don't end where the file does" in refusal(read_safetensors_header, packed([2, 2], 16, numbers=12))
-    assert "its header doesn't fit" in refusal(read_safetensors_header, write("b", struct.pack("<Q", 2**60) + b"{}"))
+    assert read_safetensors_metadata(packed([2, 2], 16)) == {}
+    assert "doesn't match its shape" in refusal(read_safetensors_metadata, packed([2**40, 2**40], 16))
+    assert "doesn't match its shape" in refusal(read_safetensors_metadata, packed([-2, -2], 16))
+    assert "tensors don't end where the file does" in refusal(read_safetensors_metadata, packed([2, 2], 16, numbers=12))
+    assert "its header doesn't fit" in refusal(read_safetensors_metadata, write("b", struct.pack("<Q", 2**60) + b"{}"))
