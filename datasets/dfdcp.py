@@ -58,7 +58,7 @@ class DfdcPreview:
         Raises:
             BenchError: dataset.json is missing, names a video twice, or has an invalid entry.
         """
-        how = f"It comes with the videos, beside {REALS}: {URL}"
+        how = f"It comes with the videos, next to {REALS}: {URL}"
         listing = need_file([home / LIST], "the labels and sets of the DFDC preview", how)
         clips = dict(_read_entries(listing))
         train = {video: facts for video, facts in clips.items() if facts["set"] == "train"}

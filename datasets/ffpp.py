@@ -141,7 +141,7 @@ def read_pairs(home: Path) -> Pairs:
         for pair in read_json(file, list, DOWNLOAD_AGAIN):
             a, b = _check_pair(pair, file)
             if other := next((s for clip in (a, b) if (s := split_of.setdefault(clip, split)) != split), None):
-                raise BenchError(f"{file}: an id of {[a, b]} is also in {other}.json: nobody may be in two splits")
+                raise BenchError(f"{file}: an id of {[a, b]} is also in {other}.json. Each id may be in one split only")
             if (a, b) in pairs:
                 raise BenchError(f"{file}: the pair {[a, b]} is listed twice. Remove one")
             pairs[a, b] = pairs[b, a] = split

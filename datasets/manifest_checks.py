@@ -131,8 +131,8 @@ def _check_spellings(heads: pa.Table, ids: pa.Array, name: str, path: Path) -> N
     for rows in [*same_case, *_group_repeats(_strip_suffixes(folded))]:
         if len(set(tested[rows])) > 1:
             raise BenchError(
-                f"{path}: {_name_two(heads, name, rows)} have the name of one video; only one is in the test set. "
-                "Put both into one split, or rename one"
+                f"{path}: {_name_two(heads, name, rows)} are one video by their names, and only one is in the test "
+                "set. Put both into one split, or rename one"
             )
     if same_case:
         more = f", as do {len(same_case) - 1} more" if len(same_case) > 1 else ""

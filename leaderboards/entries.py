@@ -137,7 +137,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
             yield f"has schema {old}, but the current one is {today}. Score it again: bench submit {path.parent}"
             return
         if not card.provenance:
-            yield "has no provenance: nobody could reproduce it"
+            yield "has no provenance, so it can't be reproduced"
         if path != (right := locate_entry(card, entries)):
             yield f"belongs in {right}"
         if card.cell.limit:

@@ -55,7 +55,7 @@ NOTES = {
     "Selected on": "what the checkpoint was selected on: source val is the validation split of the training set; "
     "unknown if the weights don't say.",
     "Contaminated": "the row was trained on some of the test videos; it is never marked as the best.",
-    "img/s": "images per second at the best batch size, measured apart from scoring, on the hardware in the heading. "
+    "img/s": "images per second at the best batch size, in a separate measurement on the hardware in the heading. "
     "Only rows of one column can be compared. Busy: other work took more than a tenth of the machine meanwhile.",
     "GFLOPs": "per image; a multiply-add counts as two.",
     "ERR, skipped, empty": "the cell failed; its training had failed already; it wasn't run.",

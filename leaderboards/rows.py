@@ -85,7 +85,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One detector trained on one set; `speeds` were measured apart from its results."""
+    """One detector trained on one set; `speeds` were measured separately."""
 
     key: str
     name: str
@@ -258,7 +258,7 @@ def _bound_results(rows: Sequence[Row], columns: Mapping[str, Column]) -> dict[t
 def list_targets(rows: Iterable[Row], train: str) -> list[str]:
     """Return the test sets of all rows trained on `train`, without `train` itself if there are others.
 
-    Other parts of the same dataset count as `train` itself: `ff++:c23:4m` is no unseen set for `ff++:c23`.
+    Other parts of the same dataset count as `train` itself: `ff++:c23:4m` isn't unseen for `ff++:c23`.
     """
     measured = sorted({t for row in rows if row.train == train for t, result in row.results.items() if result.done})
     return [t for t in measured if strip_part(t) != strip_part(train)] or measured

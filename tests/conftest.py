@@ -85,7 +85,7 @@ def session_cache(shared_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def repeat_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat once-per-process messages in each test, even if pytest reuses an earlier test's folder."""
     monkeypatch.setattr(display, "_said", set())
 

@@ -337,7 +337,7 @@ class FaceReader(Protocol):
         """Return the face in the frame `frames(video_id)[index]`; with another `crop`, its own isn't decoded."""
 
     def hash_faces(self, video_id: str) -> str:
-        """Hash which video it is and what its faces are: others, found anew, have another hash."""
+        """Hash which video it is and what its faces are: faces that are found again have another hash."""
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
         """Return the boxes (n, 4) around the landmarks of the video's faces, relative to their frames."""

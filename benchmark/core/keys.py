@@ -55,7 +55,7 @@ START, SHA = "pretrained", "sha256:"  # the option of a detector that may name a
 
 
 def name_start(options: Mapping[str, object]) -> dict[str, object]:
-    """Return options that say what is in the file that training starts from, wherever it lies: `sha256:...`."""
+    """Return options that say what is in the file that training starts from, wherever it is: `sha256:...`."""
     given = options.get(START)
     path = expand_user(given) if isinstance(given, str) and given else None
     return {**options, START: f"{SHA}{file_hash(path)}"} if path and path.is_file() else dict(options)

@@ -72,7 +72,7 @@ def keep_main(table: pd.DataFrame) -> pd.DataFrame:
 
 
 LOCAL = ("throughput", "faces", "device")
-"""Metadata that differs between equal runs, such as times and machines: kept in a file beside the predictions."""
+"""Metadata that differs between equal runs, such as times and machines: kept in a file next to the predictions."""
 
 
 def locate_local(path: Path) -> Path:
@@ -195,7 +195,7 @@ def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
 
 
 def read_local(path: Path) -> PredictionsMetadata:
-    """Return the metadata beside predictions; nothing if the file is missing or damaged: no number depends on it."""
+    """Return the metadata next to predictions; nothing if the file is missing or damaged: no number depends on it."""
     file = locate_local(path)
     if not file.is_file():
         return PredictionsMetadata()
@@ -210,7 +210,7 @@ class PartialPredictions:
     """The scores so far, saved in a file so that a killed scoring continues where it stopped.
 
     Args:
-        path: the final predictions; the unfinished ones are in a hidden file beside them.
+        path: the final predictions; the unfinished ones are in a hidden file next to them.
         made_by: what the scores come from, if the path doesn't say; saved scores from anything else are ignored.
     """
 

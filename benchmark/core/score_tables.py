@@ -93,7 +93,7 @@ def _find_column(names: Sequence[str], wanted: str, table_name: str) -> int:
 
 
 def conform_table(found: pd.DataFrame, form: TableForm, table_name: str) -> ConformedTable:
-    """Convert anybody's table to the form that is scored; missing content is refused elsewhere.
+    """Convert a table of any origin to the form that is scored; missing content is refused elsewhere.
 
     Args:
         found: the table, which isn't changed.

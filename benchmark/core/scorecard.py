@@ -264,7 +264,7 @@ class ScoreCard(_Filed):
     `group_tests` are by attribute, `method_groups` by attribute, group and method, against the group's real videos.
     `metrics` are by name, such as `video.auc`; `video` and `frame` have them by attribute, `card.video.auc.value`.
     `faces` is the folder of the face store, `artifacts` the outlines of what a detector takes for artifacts, by video.
-    `predictions` is their file, beside the scorecard's, and `validation` the file that the threshold was fixed on.
+    `predictions` is their file, next to the scorecard's, and `validation` the file that the threshold was fixed on.
     `level` is that of groups and gaps, if only one was requested.
     """
 

@@ -52,18 +52,18 @@ class FaceSettings(FrozenSettings):
     )
     crops: Literal["cut", "keep"] = Field(
         "cut",
-        description="keep: each detector's own crops are kept beside the faces, so that they are cut once for all that "
-        "scores them; changes no number",
+        description="keep: each detector's own crops are kept next to the faces, so that they are cut only once; "
+        "changes no number",
     )
     people: Literal["main", "max", "frame-max", "all"] = Field(
         "main",
         description="who is scored: main, the main person; max, the person of a video with the highest mean score; "
-        "frame-max, the face with the highest score in each frame; all, everybody, in rows of their own (metrics "
+        "frame-max, the face with the highest score in each frame; all, everybody, in separate rows (metrics "
         "use the main person's). Training always uses the main person",
     )
 
     def key_content(self) -> dict[str, object]:
-        """Return what goes into keys, and into a store beside its faces.
+        """Return what goes into keys, and into a store along with its faces.
 
         Raises:
             ValueError: the finder is still `auto`, whose meaning depends on the machine.

@@ -1,7 +1,7 @@
 """Arrays that worker processes hand over through memory that both share, not through a pipe.
 
 Each buffer is a memfd: memory without a name, which the system frees with the last process that has it, however that
-ends. Nothing lies in /dev/shm, so nothing can be left there, and its size is no limit. Where there is no memfd (it is
+ends. Nothing is in /dev/shm, so nothing can be left there, and its size doesn't matter. Where there is no memfd (it is
 Linux's), results are pickled.
 """
 
@@ -23,7 +23,7 @@ ALIGNMENT = 64
 
 
 class Slot(NamedTuple):
-    """Where a worker writes a result: a file of its parent's, known by a number of its own."""
+    """Where a worker writes a result: a file of its parent process, identified by a number."""
 
     path: str
     number: int
@@ -31,7 +31,7 @@ class Slot(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A result whose arrays lie in a slot, each from a byte on and so many bytes long."""
+    """A result whose arrays are in a slot, each at an offset in bytes and with a number of bytes."""
 
     content: bytes
     places: list[tuple[int, int]]

@@ -95,7 +95,7 @@ def expand_user(path: str) -> Path:
     """Return a path with `~` as the home folder.
 
     Raises:
-        BenchError: nobody knows that home.
+        BenchError: that user's home folder is unknown.
     """
     try:
         return Path(path).expanduser()
@@ -126,7 +126,7 @@ def _find_cache_home() -> Path | None:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is renamed to `path` in one step, else removed.
+    """Yield a temporary path next to `path`; on success it is renamed to `path` in one step, else removed.
 
     After a power failure, `path` is either unchanged or complete.
 
@@ -223,7 +223,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     A waiting process says on stderr for whom, and since when.
 
     Raises:
-        HeldElsewhereError: somebody else holds it, and `wait` is false.
+        HeldElsewhereError: another process holds it, and `wait` is false.
     """
     from filelock import FileLock, Timeout
 
@@ -250,7 +250,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 class _Note(NamedTuple):
-    """The note beside a lock: the user, the owner, and since when they hold it."""
+    """The note next to a lock: the user, the owner, and since when they hold it."""
 
     user: str
     owner: str

@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 3  # How many items per worker are computed ahead.
 BROKEN = "broken"
-"""A file in the pool's folder that says that nobody waits for results any more."""
+"""A file in the pool's folder that says that results are no longer wanted."""
 ENDED = (
     "a worker process ended too soon: killed, perhaps for lack of memory, or stopped by the error above. "
     "Finished work is kept: repeat the command with fewer --workers"

@@ -158,7 +158,7 @@ class Cell:
 
     @cached_property
     def trained_on(self) -> TrainedOn:
-        """What is known about the origin of the weights; nothing for somebody else's."""
+        """What is known about the origin of the weights; nothing for weights from elsewhere."""
         if self.train and self.is_trained_here:
             return {"dataset": self.train.label, "selection": SOURCE_VAL}
         return read_header(self.checkpoint).get("trained_on", {}) if self.checkpoint else {}

@@ -153,7 +153,7 @@ def hash_cropper(cropper: Cropper) -> str | None:
     None of a cropper whose code has no file, or that can't be sent to another process.
     """
     try:
-        packed = pickle.dumps(cropper, 2)  # In which modules are named by an operation of their own.
+        packed = pickle.dumps(cropper, 2)  # Its protocol names modules with a separate operation.
     except (pickle.PicklingError, AttributeError, TypeError):
         return None
     modules = {str(name).partition(" ")[0] for kind, name, _ in pickletools.genops(packed) if kind.name == "GLOBAL"}

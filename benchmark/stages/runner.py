@@ -204,7 +204,7 @@ class Stages:
                 return load_from(cell.entry, checkpoint, **cell.settings.options)
             except BenchError as error:
                 remedy = "copied" if cell.checkpoint else "trained"
-                raise BenchError(f"{error}. Remove {checkpoint}: the same command has it {remedy} again") from None
+                raise BenchError(f"{error}. Remove {checkpoint} and repeat the command: it is {remedy} again") from None
         if cell.checkpoint:
             made = load_from(cell.entry, cell.checkpoint, **cell.settings.options)
             if isinstance(made, SavesWeights):

@@ -49,7 +49,7 @@ class DataRoot:
 
     @property
     def has_new_donors(self) -> bool:
-        """Whether it is the part of a demo world with donors of its own."""
+        """Whether it is the part of a demo world with new donors."""
         return "new_donors" in self.path.absolute().parts[-2:]
 
     @property

@@ -134,7 +134,7 @@ def choose_operating_point(
     if threshold == VAL:
         name = predictions if isinstance(predictions, Path) else "a table"
         raise BenchError(
-            f"--threshold val: {name} is not a run's test folder with a threshold of its own. "
+            f"--threshold val: {name} is not a run's test folder with a threshold. "
             "Give the predictions of the source validation split: --val FILE"
         )
     return OperatingPoint()

@@ -244,7 +244,7 @@ class Flagged(NamedTuple):
 
 
 def count_flagged(precision: Estimate) -> Flagged | None:
-    """Express a precision in words for whoever reviews flagged videos; None if it has no interval."""
+    """Express a precision in words for people who review flagged videos; None if it has no interval."""
     if precision.value is None or precision.lo is None or precision.hi is None:
         return None
     return Flagged(*(round(1000 * share) for share in (precision.value, precision.lo, precision.hi)))

@@ -63,5 +63,5 @@ def choose_in_turn(methods: Sequence[str], turn: int, count: int) -> list[str]:
 
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFDC_METHODS = ("DFDC-autoencoder", "DFDC-warp", "DFDC-gan")
-# FaceForensics++ has no folders for the two leak methods, so they use those of two of its own.
+# FaceForensics++ has no folders for the two leak methods, so they use the folders of two existing methods.
 LEAK_METHODS = {"Leak-A": "Deepfakes", "Leak-B": "FaceShifter"}

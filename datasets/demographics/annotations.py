@@ -100,7 +100,7 @@ def find_ambiguous_videos(frames: pd.DataFrame) -> list[str]:
         rows = frames.index[frames[attribute] == UNDEFINED]
         if len(rows):
             where = f"{len(rows)} of {len(frames)} rows, row {rows[0]} the first"
-            said.append(f"{attribute} is 0 beside -1 in {where}: taken as undefined")
+            said.append(f"{attribute} is 0 next to -1 in {where}: taken as undefined")
     return said
 
 

@@ -58,7 +58,7 @@ class DamagedShardError(BenchError):
         self.path, self.finding = path, f"{path} is damaged ({why})"
 
     def __str__(self) -> str:
-        return f"{self.finding}. Copy it anew, or remove it and rerun: it will be prepared again"
+        return f"{self.finding}. Copy it again, or remove it and rerun: it will be prepared again"
 
 
 StoreSettings = Mapping[str, object]

@@ -36,7 +36,7 @@ def _read_note(folder: Path) -> dict[str, list[int]] | None:
         return {}
     try:
         return read_json(folder / NOTE, dict)
-    except BenchError:  # It is written anew by the next preparation.
+    except BenchError:  # The next preparation writes it again.
         return None
 
 

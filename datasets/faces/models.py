@@ -159,5 +159,5 @@ def _download(model: Model) -> Path:
             download(model.url, temporary, MOST_BYTES)
             _check_hash(file_hash(temporary), model, model.url)
     except OSError as error:
-        raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
+        raise BenchError(f"{ways}. With a network, it is downloaded from {model.url} (tried: {error})") from None
     return _get_cache_path(model)

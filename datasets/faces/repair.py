@@ -31,7 +31,7 @@ def remove_damaged(folder: Path, say: Callable[[str], None], can_replace: Callab
             good[path.name] = stamp
         except DamagedShardError as error:
             if not can_replace():
-                remedy = "no video is here to prepare it again. Copy that file anew"
+                remedy = "there is no video to prepare it from. Copy that file again"
                 raise BenchError(f"{error.finding}, and {remedy}") from None
             path.unlink(missing_ok=True)  # Another part may have found it, too.
             say(f"{error.finding}: its faces are prepared again")

@@ -99,7 +99,7 @@ def tell_found(found: Found, others: list[Found], weights_name: str) -> str:
     """Return a line that says what was removed, and what else would have fit; empty if there is nothing to say."""
     if not (found.place or found.prefix or others):
         return ""
-    line = f"{weights_name}: took the weights {found.describe() or 'beside them'}"
+    line = f"{weights_name}: took the weights {found.describe() or 'at the top level'}"
     if not others:
         return line
     named = " and ".join(one.describe() for one in others)

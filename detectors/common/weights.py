@@ -153,7 +153,7 @@ def to_array(value: object) -> np.ndarray:
 
 
 class _Ignored:
-    """Replaces NumPy, argparse and pathlib objects stored beside the weights: nothing in a file is executed."""
+    """Replaces NumPy, argparse and pathlib objects stored with the weights: nothing in a file is executed."""
 
     def __init__(self, *_: object) -> None: ...
 

@@ -56,7 +56,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         with multiply_in(self.precision, self.platform):  # It is compiled in the first step.
             carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
-        return lambda: jax.device_get(losses)  # Until then, JAX computes beside what is done here.
+        return lambda: jax.device_get(losses)  # Until then, JAX computes in parallel.
 
     def make_step_arguments(self, batch: Arrays) -> tuple[Carry, Named, np.float32, np.int32]:
         """Return the inputs of the compiled `update` for the next step."""

@@ -83,7 +83,7 @@ class TorchDetector(NetworkDetector):
 
     @property
     def layout(self) -> str:
-        """How maps lie in memory while it scores."""
+        """The memory layout of maps while it scores."""
         return name_layout(choose_layout(self.network, self.device))
 
     def use_device(self, name: str) -> None:

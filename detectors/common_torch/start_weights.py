@@ -155,7 +155,7 @@ def check_sum(published: Published, path: Path) -> str:
     if used and found not in used:
         raise BenchError(
             f"{path} is not the file that was first used here as {published.name}: its sha256 is {found[:12]}..., "
-            f"that one's {shorten(used[0], 12)}. Give that one back, or take its line out of {locate_record()}"
+            f"and that file's was {shorten(used[0], 12)}. Restore it, or remove its line from {locate_record()}"
         )
     if not used:
         record_use(named, found)

@@ -60,7 +60,7 @@ def _start_session(path: Path) -> InferenceSession:
     onnxruntime.set_default_logger_severity(4)  # Its messages about graphs don't help users.
     try:
         return onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
-    except Exception as error:  # It raises a dozen of its own types.
+    except Exception as error:  # onnxruntime raises a dozen different types.
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"{path} can't be opened as an ONNX model: {reason}") from None
 

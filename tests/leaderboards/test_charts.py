@@ -74,7 +74,7 @@ def test_a_strip_has_a_mark_and_interval_in_percent_and_describes_them():
     assert root.get("aria-label") == "row <b>: on <a> 0.800 [0.700, 0.900], n 20; b undefined (one class)"
 
 
-def test_a_strip_beside_its_number_is_hidden_from_screen_readers():
+def test_a_strip_next_to_its_number_is_hidden_from_screen_readers():
     root = ElementTree.fromstring(charts.draw_strip(Axis(0, 1), [Mark(NUMBER)]))
     assert root.get("aria-hidden") == "true"
     assert root.get("aria-label") is None
@@ -151,7 +151,7 @@ def test_dots_at_equal_height_still_have_an_axis(auc):
     assert "nan" not in drawn
 
 
-def test_dots_have_names_beside_them_where_there_is_room():
+def test_dots_have_names_next_to_them_where_there_is_room():
     alone = ElementTree.fromstring(scatter(("a", 10, 0.9), ("b", 900, 0.6)))
     assert {"a", "b"} <= {t.text for t in alone.iter("text")}
     crowd = ElementTree.fromstring(scatter(*((f"detector{i}", 100, 0.8) for i in range(9))))
@@ -167,7 +167,7 @@ def test_a_calibration_bin_shows_its_videos_and_interval():
     assert len([line for line in root.iter("line") if line.get("class") == "whisker"]) == 2
 
 
-def test_the_labels_of_a_histogram_are_beside_its_bars():
+def test_the_labels_of_a_histogram_are_next_to_its_bars():
     root = ElementTree.fromstring(PICTURES["histogram"])
     left = min(float(r.get("x")) for r in root.iter("rect"))
     labels = [t for t in root.iter("text") if t.text in ("real", "fake")]

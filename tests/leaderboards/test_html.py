@@ -152,7 +152,7 @@ def test_regions_have_their_own_labels(read):
     assert "demo tiny, seed 0; 32 frames per video: detectors trained on ff++:c23" in labels
 
 
-def test_failed_seeds_say_why_beside_the_one_that_succeeded(make, make_failed):
+def test_failed_seeds_say_why_next_to_the_one_that_succeeded(make, make_failed):
     lost = [make_failed(seed=s, train_key=f"t{s}", error=f"no <b> faces {s}") for s in (1, 2)]
     text = render_page(make_tables([make(), *lost]))
     assert "seed 1 failed: no &lt;b&gt; faces 1" in text
@@ -212,7 +212,7 @@ def test_a_mark_is_hollow_only_where_another_row_is_better(make, runs):
         assert sum("hollow" in cell for cell in cells) == len(table.rows) - marked[test]
 
 
-def test_a_row_keeps_its_address_whatever_is_beside_it(make):
+def test_a_row_keeps_its_address_whatever_is_next_to_it(make):
     def find_address(*cards) -> str:
         return re.search(r'id="(row-mine-\w+)"', render_page(make_tables(cards)))[1]
 

@@ -25,7 +25,7 @@ def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_fail
     assert load_cards(tmp_path / "none") == []
 
 
-def test_a_failure_beside_a_scorecard_does_not_hide_it(tmp_path, make, make_failed, save):
+def test_a_failure_next_to_a_scorecard_does_not_hide_it(tmp_path, make, make_failed, save):
     save(tmp_path / "test.a/scorecard.json", make("a"))
     save(tmp_path / "test.a/failure.json", make_failed("a"))
     assert [c.status for c in load_cards(tmp_path)] == ["done"]

@@ -209,7 +209,7 @@ def test_a_carriage_return_splits_no_row_and_a_backtick_no_command(make):
     assert "\r" not in text
 
 
-def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
+def test_a_demo_board_says_synthetic_in_its_title_and_next_to_each_table(make):
     demo = make(protocol="demo tiny, seed 0", world="demo")
     alone, mixed = (md.render_markdown(make_tables(cards)) for cards in ([demo], [demo, make()]))
     assert alone.splitlines()[0] == "# Leaderboard (synthetic)"

@@ -35,7 +35,7 @@ def test_facts_are_shared_or_distinguish_rows(make):
     assert o.shared == [("selected on", "source val")]
 
 
-def test_the_drop_is_the_training_sets_auc_minus_the_mean_shown_beside_it(make, make_failed):
+def test_the_drop_is_the_training_sets_auc_minus_the_mean_shown_next_to_it(make, make_failed):
     cards = [make("ff++:c23", 0.9), make("celebdf", 0.8), make("dfdc", 0.6)]
     o = overview(*cards)
     mean = o.table.standings["rrr"].mean

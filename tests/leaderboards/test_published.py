@@ -89,7 +89,7 @@ def test_test_sets_of_four_methods_are_compared_with_four(make):
     assert [r.differs for r in find("ff++:c23")] == ["tested on ff++:c23:4m, ours on ff++:c23"]
 
 
-def test_a_number_on_raw_is_shown_beside_a_row_on_c23_with_the_difference(make):
+def test_a_number_on_raw_is_shown_next_to_a_row_on_c23_with_the_difference(make):
     card = make(name="caddm", detector="caddm", options={"backbone": "efficientnet-b4"})
     (paper,) = compare(card)
     assert (paper.value, paper.ours, paper.differs) == (0.9388, None, "trained on ff++:raw, ours on ff++:c23")
@@ -103,7 +103,7 @@ def test_a_source_that_does_not_say_how_many_methods_is_compared_with_nothing(ma
     assert {(r.train, r.ours) for r in told} == {("ff++:c23 (methods not stated)", None)}
 
 
-def test_two_rows_of_one_detector_are_distinguished_beside_a_published_number(make):
+def test_two_rows_of_one_detector_are_distinguished_next_to_a_published_number(make):
     small = make(auc=0.7, **FOUR | {"name": "xception.small"}, recipe_key="sss")
     (table,) = make_tables([make(auc=0.8, **FOUR), small])
     both = [r for r in match_published(table) if r.source == "DeepfakeBench" and r.ours]

@@ -52,7 +52,7 @@ def test_devices_never_share_a_column_and_the_scoring_pace_is_in_none(make, make
     assert list_conditions([]) == []
 
 
-def test_the_board_reads_speeds_beside_the_runs(make, make_speed, save, tmp_path):
+def test_the_board_reads_speeds_next_to_the_runs(make, make_speed, save, tmp_path):
     save(tmp_path / "a/scorecard.json", make())
     make_speed(41.0).write(tmp_path)
     (tmp_path / "speed/amd-epyc/broken.json").write_text("{}")

@@ -151,7 +151,7 @@ class LmdbFile:
             raise self._make_error("a value isn't plain bytes")
         if not node.flags & BIG_VALUE:
             if node.start + node.size > len(page):
-                raise self._make_error("a value lies outside its page")
+                raise self._make_error("a value is outside its page")
             return page[node.start : node.start + node.size]
         if node.start + 8 > len(page):
             raise self._make_error("a value lies outside its page")

@@ -18,7 +18,7 @@ def test_a_folder_in_the_working_folder_is_not_an_installed_package(file, tmp_pa
     assert find_package("rayless") is None
 
 
-def test_installed_packages_are_found_beside_a_folder_of_the_same_name(tmp_path, monkeypatch):
+def test_installed_packages_are_found_next_to_a_folder_of_the_same_name(tmp_path, monkeypatch):
     (tmp_path / "numpy").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])

@@ -141,7 +141,7 @@ def test_the_scores_of_a_row_come_with_what_each_seed_dropped(card, tmp_path, ma
     assert read_scores([card, second]) == []
 
 
-def test_nothing_is_written_beside_an_entry(card):
+def test_nothing_is_written_next_to_an_entry(card):
     entry = card.place(card.folder / "a__b.json")
     assert_same(read_cell_scores(entry), card)
     assert not (card.folder / FILE).exists()

@@ -114,7 +114,7 @@ def test_nothing_is_kept_unless_asked_and_no_key_changes(store, videos):
     assert "crops" not in cut
 
 
-def test_each_cropper_has_a_folder_beside_the_store(store, videos):
+def test_each_cropper_has_a_folder_next_to_the_store(store, videos):
     first, same, other = (keep(store, videos, BoxCrop(size)) for size in (8, 8, 9))
     assert first.folder == same.folder != other.folder
     assert first.folder.parent == store.folder.parent

@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_of_a_run_says_what_to_remove(planned, tmp_path, co
     checkpoint.write_bytes(content)
     with pytest.raises(BenchError) as raised:
         Stages(cell, RunOptions(Reporter(quiet=True))).load_or_train()
-    assert str(raised.value).endswith(f". Remove {checkpoint}: the same command has it {remedy} again")
+    assert str(raised.value).endswith(f". Remove {checkpoint} and repeat the command: it is {remedy} again")
     assert "\n" not in str(raised.value)
 
 

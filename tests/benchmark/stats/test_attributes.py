@@ -169,7 +169,7 @@ def test_an_intersection_is_checked_against_gender(gender, wrong):
             with_attributes(table, "t.csv")
 
 
-def test_zero_beside_yes_and_no_is_undefined():
+def test_zero_next_to_yes_and_no_is_undefined():
     assert group_names(pd.Series([1, -1, 0, np.nan])).tolist() == ["1", "-1", "", ""]
     assert group_names(pd.Series([1, 0])).tolist() == ["1", "0"]
 

@@ -149,7 +149,7 @@ def level_of(cells: list[int], rates: list[float], worlds: int, seeds: int = 1) 
     return dict(zip(("omnibus", "pairs"), np.mean(found, axis=0).tolist(), strict=True))
 
 
-def test_a_worse_group_is_detected_beside_small_ones():
+def test_a_worse_group_is_detected_among_small_ones():
     found = level_of(FF_CELLS, [0.1, 0.4, 0.1, 0.1], worlds=100)
     assert found["omnibus"] >= 0.75
 

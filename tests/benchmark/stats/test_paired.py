@@ -104,7 +104,7 @@ def test_tables_without_a_video_in_common_are_refused():
         compare([GOOD], [POOR.assign(video="x/" + POOR["video"])])
 
 
-def test_delong_is_given_beside_it():
+def test_delong_is_given_next_to_it():
     found = compare([GOOD], [POOR])
     first, second = pool_frames(GOOD), pool_frames(POOR)
     aucs, covariance = delong(first["label"], [first["score"], second["score"]])

@@ -99,7 +99,7 @@ def test_faces_fit_the_frame(tiny):
 
 
 def background(frame: np.ndarray) -> np.ndarray:
-    """Return the grey levels of the two strips beside the head, (2, 96, 24)."""
+    """Return the grey levels of the two strips next to the head, (2, 96, 24)."""
     grey = frame.mean(axis=2)
     return np.stack([grey[:96, :CORNER], grey[:96, -CORNER:]])
 

@@ -45,7 +45,7 @@ def test_key_is_the_same_in_all_compressions():
     assert make_video_key("YouTube-real/00001.mp4") == ("YouTube-real", "00001")
 
 
-def test_table_beside_the_dataset_gives_the_groups(plant):
+def test_table_next_to_the_dataset_gives_the_groups(plant):
     splits = {"train.json": [["000", "001"]], "val.json": [["002", "003"]], "test.json": [["004", "005"]]}
     home = plant({**splits, f"{YOUTUBE}/000.mp4": None, FAKE: None, "A-FF++.csv": FFPP})
     groups = {v.id: v.groups for v in FaceForensics().videos(home, "c40")}
@@ -142,7 +142,7 @@ def test_age_is_the_annotated_one_and_never_others(tmp_path, merge):
     assert said == []
 
 
-def test_age_is_a_separate_group_beside_gender_and_race(tmp_path, plant):
+def test_age_is_a_separate_group_next_to_gender_and_race(tmp_path, plant):
     rows = "F/youtube/raw/000/1.png,0,1,1,-1,-1,-1,1,-1\nF/youtube/raw/001/1.png,0,-1,0,0,0,1,-1,-1\n"
     splits = {"train.json": [["000", "001"]], "val.json": [["002", "003"]], "test.json": [["004", "005"]]}
     home = plant({**splits, f"{YOUTUBE}/000.mp4": None, "A-FF++.csv": f"{AGED}\n{rows}"})

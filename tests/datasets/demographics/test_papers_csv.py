@@ -106,7 +106,7 @@ def test_impossible_codes_are_refused_by_row(tmp_path, lines, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_zero_beside_minus_ones_is_undefined_and_reported(tmp_path):
+def test_a_zero_next_to_minus_ones_is_undefined_and_reported(tmp_path):
     unclear = ["p/8.png,0,0,-1,1,-1,5", "p/9.png,0,0,1,-1,-1,0", "q/1.png,1,1,0,0,0,3", "q/2.png,1,-1,-1,0,-1,7"]
     table = write(tmp_path, HEADER, *eight(), *unclear)
     frames = read_frames(table)
@@ -119,13 +119,13 @@ def test_a_zero_beside_minus_ones_is_undefined_and_reported(tmp_path):
         ("female", "undefined"),
     ]
     assert find_ambiguous_videos(frames) == [
-        "gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined",
-        "race is 0 beside -1 in 2 of 12 rows, row 12 the first: taken as undefined",
+        "gender is 0 next to -1 in 2 of 12 rows, row 10 the first: taken as undefined",
+        "race is 0 next to -1 in 2 of 12 rows, row 12 the first: taken as undefined",
     ]
     merged = read_frames(table, merge_undefined=True)
     assert merged["race"].tolist()[-4:] == ["white", "asian", "others", "others"]
     assert find_ambiguous_videos(merged) == [
-        "gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined"
+        "gender is 0 next to -1 in 2 of 12 rows, row 10 the first: taken as undefined"
     ]
 
 

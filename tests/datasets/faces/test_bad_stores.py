@@ -138,7 +138,7 @@ def test_a_damaged_shard_stays_if_its_videos_are_not_there_to_remake_it(store, v
         video.path.unlink()
     before = read(store)
     with pytest.raises(
-        BenchError, match=r"b\.arrow is damaged .*no video is here to prepare it again\. Copy that file"
+        BenchError, match=r"b\.arrow is damaged .*there is no video to prepare it from\. Copy that file"
     ):
         prepare(videos, SETTINGS, store)
     assert read(store) == before

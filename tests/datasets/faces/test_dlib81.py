@@ -114,7 +114,7 @@ def test_without_the_file_the_error_says_where_to_find_it(monkeypatch, tmp_path)
     with pytest.raises(BenchError, match=r"no face model shape_predictor_81_face_landmarks\.dat\. Type: ") as error:
         resolve("mediapipe+dlib81")
     assert DLIB81.url in str(error.value)
-    assert "go online" not in str(error.value)
+    assert "is downloaded from" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["mediapip", "retinaface+", "retinaface+dlib", "+dlib81", "auto+dlib81"])

@@ -128,7 +128,7 @@ def test_broken_shard_is_named(tmp_path):
     write(tmp_path, "a", {"x.mp4": [face(3)]})
     path = tmp_path / "a.arrow"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BenchError, match=r"a\.arrow is damaged .*Copy it anew, or remove it and rerun"):
+    with pytest.raises(BenchError, match=r"a\.arrow is damaged .*Copy it again, or remove it and rerun"):
         FaceStore(tmp_path).outcomes()
 
 
@@ -234,7 +234,7 @@ def test_a_wrong_byte_in_a_still_decodable_picture_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["landmarks", "box"])
-def test_wrong_numbers_beside_a_picture_are_noticed(tmp_path, what):
+def test_wrong_numbers_next_to_a_picture_are_noticed(tmp_path, what):
     store, path = jpeg_store(tmp_path)
     value = getattr(store.face("y.mp4", 1), what).astype("<f4").tobytes()
     damage(path, value, 4, np.float32(7.5).tobytes())
@@ -253,7 +253,7 @@ def test_damage_errors_travel_between_processes(tmp_path):
     error = pickle.loads(pickle.dumps(DamagedShardError(tmp_path, "why")))
     assert (error.path, str(error)) == (
         tmp_path,
-        f"{tmp_path} is damaged (why). Copy it anew, or remove it and rerun: it will be prepared again",
+        f"{tmp_path} is damaged (why). Copy it again, or remove it and rerun: it will be prepared again",
     )
 
 
