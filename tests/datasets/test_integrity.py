@@ -113,7 +113,7 @@ def test_fakes_without_the_real_videos_are_incomplete(plant):
         ("dfd", f"{ACTORS}/01__podium.mp4", f"{ACTORS}/000.mp4", "FaceForensics++"),
     ],
 )
-def test_files_of_other_datasets_are_strays_where_no_list_names_its_own(plant, name, own, stray, named):
+def test_files_of_other_datasets_are_foreign_if_no_list_names_the_own_ones(plant, name, own, stray, named):
     root = plant({"List_of_testing_videos.txt": LIST, own: "own", stray: "stray", "Celeb-synthesis/x": "x"})
     report = check(name, root, ALL)
     assert report.foreign == {stray: f"not in any list; named like videos of {named}"}

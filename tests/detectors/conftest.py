@@ -125,11 +125,11 @@ def _jax_pass(detector: Any, batch: Arrays, dtype: str = "float32") -> tuple[dic
 def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
     """Compare losses, gradients and running statistics of the two ports in double precision.
 
-    In single precision they differ by what rounding does at a ReLU or a max pooling: where an input lies within
-    rounding of the kink, the gradient takes the other branch, and one such place in a late layer moves every gradient
-    below it by 1e-3 to 2e-2 of its size, in PyTorch as in JAX (`docs/backends.md`). Which places, and how many, is up
-    to the processor's order of summing. In double precision hardly any input lies that close, on any processor: the
-    ports were 2e-7 apart. That is the losses' rounding, which both compute in single precision.
+    In single precision they differ by the effect of rounding on ReLUs and max poolings: if an input is within rounding
+    of the kink, the gradient takes the other branch, and one such place in a late layer changes every earlier gradient
+    by 1e-3 to 2e-2 of its size, in PyTorch as in JAX (`docs/backends.md`). Where and how often this happens depends on
+    the processor's order of summing. In double precision hardly any input is that close to a kink, on any processor:
+    the ports differed by 2e-7, which is the rounding of the losses; both compute these in single precision.
     """
 
     def check(ports: tuple[Any, Any], batch: Arrays) -> None:
@@ -157,8 +157,8 @@ def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
 def assert_rounds_alike() -> Callable[[tuple[Any, Any], list[Arrays]], None]:
     """Compare the ports' errors of the whole gradient in single precision, relative to PyTorch in double precision.
 
-    Its size is that of the inputs that rounding put across a kink (see `assert_same_pass`): 3e-6 of a batch without
-    any, up to 2e-2 of others, and nothing that one batch would tell of another, or PyTorch's rounding of JAX's.
+    The error depends on the inputs that rounding moves across a kink (see `assert_same_pass`): 3e-6 for a batch without
+    any, and up to 2e-2 otherwise. One batch's error says nothing about another's, nor PyTorch's about JAX's.
     """
 
     def check(ports: tuple[Any, Any], batches: list[Arrays]) -> None:

@@ -152,7 +152,7 @@ def test_two_commands_at_once(place, sound):
         told = [one.communicate(timeout=300)[1] for one in both]
         assert [one.returncode for one in both] == [0, 0], told
         place.check(sound)
-    print("faults: 4 times two at once, each with the same results")
+    print("faults: 4 times two concurrent commands, always with the same results")
 
 
 def can_mount() -> bool:
