@@ -41,11 +41,11 @@ class Jitter(NamedTuple):
 UPRIGHT = Jitter()
 
 
-def draw_jitter(rng: np.random.Generator) -> Jitter:
-    """Draw the training jitter, in the same order as the released code."""
-    scale = rng.standard_normal() * 0.1 + 0.9
-    translation = rng.uniform(-25, 25), rng.uniform(-25, 25)
-    rotation = 30 * rng.uniform(-1, 1) ** 3
+def draw_jitter(rng: np.random.Generator, strength: float = 1.0) -> Jitter:
+    """Draw the training jitter, in the same order as the released code; `strength` multiplies all but the stretch."""
+    scale = rng.standard_normal() * 0.1 * strength + 0.9
+    translation = rng.uniform(-25, 25) * strength, rng.uniform(-25, 25) * strength
+    rotation = 30 * strength * rng.uniform(-1, 1) ** 3
     return Jitter(scale, translation, rotation, _draw_stretch(rng), _draw_stretch(rng))
 
 

@@ -47,6 +47,7 @@ class SwapPolicy:
     exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
     halved: float = 0.3  # Share of examples at half the resolution.
     photometric: float = 1.0  # Factor on the probability of each photometric step.
+    jitter: float = 1.0  # Factor on the crop's random scale, shift and rotation.
     partial: float = 0.2  # Share of the fakes with an original that get a partial swap; the others get a global one:
     genuine_in_fake: float = 0.5  # of those, the share with the genuine face pasted into the fake frame,
     fake_in_genuine: float = 0.5  # and of the rest, the share the other way round. The remainder stays raw.
@@ -93,7 +94,9 @@ class CaddmSampler:
         if flip_coin(rng, self.policy.halved):
             pair = halve(pair, whole_landmarks=not self.policy.exact_landmarks)
         swapped = (
-            self.make_fake(pair, rng) if sample.label else (pair.align(pair.image, draw_jitter(rng), self.size), [])
+            self.make_fake(pair, rng)
+            if sample.label
+            else (pair.align(pair.image, self._draw_jitter(rng, train=True), self.size), [])
         )
         if swapped is None:
             return {}
@@ -114,7 +117,7 @@ class CaddmSampler:
             if swapped or not self.policy.fallback:
                 return swapped
         image = self._swap_globally(pair, poisson, rng, train)
-        return pair.align(image, _draw_jitter(rng, train), self.size), [WHOLE]
+        return pair.align(image, self._draw_jitter(rng, train), self.size), [WHOLE]
 
     def _swap_globally(self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
         """Paste the genuine face into the fake frame, or the reverse, or leave the fake as it is."""
@@ -142,7 +145,7 @@ class CaddmSampler:
         assert pair.original is not None
         window = WINDOWS[int(rng.integers(len(WINDOWS)))]
         patch = choose_patch(pair.image, pair.original, pair.points, window)
-        jitter = _draw_jitter(rng, train)
+        jitter = self._draw_jitter(rng, train)
         if patch is None:
             return None
         if not self.policy.patch_in_place:
@@ -152,6 +155,9 @@ class CaddmSampler:
         image, background = (pair.align(i, jitter, self.size) for i in (blended, pair.original))
         box = find_changed_box(image, background, window)
         return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
+
+    def _draw_jitter(self, rng: np.random.Generator, train: bool) -> Jitter:
+        return draw_jitter(rng, self.policy.jitter) if train else UPRIGHT
 
     def make_targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
         """Return the anchors' targets (see `assign`), with boxes in the policy's axis order."""
@@ -167,10 +173,6 @@ class CaddmSampler:
             boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
         bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.policy.resize, self.policy.photometric)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), boxes
-
-
-def _draw_jitter(rng: np.random.Generator, train: bool) -> Jitter:
-    return draw_jitter(rng) if train else UPRIGHT
 
 
 def _displace_patch(patch: Box, pair: FramePair) -> Box:

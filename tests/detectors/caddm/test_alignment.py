@@ -68,6 +68,14 @@ def test_smaller_canvas_shows_the_same_part(preprocessing):
     np.testing.assert_allclose(small, large / 2, atol=1e-3)
 
 
+def test_weaker_jitter_is_the_same_draw_made_smaller():
+    whole, weak = draw_jitter(np.random.default_rng(3)), draw_jitter(np.random.default_rng(3), 0.3)
+    assert weak.scale - 0.9 == pytest.approx(0.3 * (whole.scale - 0.9))
+    assert weak.translation == pytest.approx([0.3 * t for t in whole.translation])
+    assert weak.rotation == pytest.approx(0.3 * whole.rotation)
+    assert (weak.stretch_x, weak.stretch_y) == (whole.stretch_x, whole.stretch_y)
+
+
 def test_jitter_stays_in_its_ranges():
     rng = np.random.default_rng(0)
     drawn = [draw_jitter(rng) for _ in range(500)]

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from crossfake.benchmark.core.types import Face, TrainSample
-from crossfake.detectors.caddm.alignment import UPRIGHT, to_frame_landmarks
+from crossfake.detectors.caddm.alignment import UPRIGHT, align_face, to_frame_landmarks
 from crossfake.detectors.caddm.frame_pair import halve, make_frame_pair
 from crossfake.detectors.caddm.sampler import GENTLE, PAPER, POLICIES, REFERENCE, CaddmSampler
 from crossfake.detectors.caddm.targets import WHOLE, decode, priors, to_corners
@@ -54,6 +54,18 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, poli
         assert [v.dtype for v in example.values()] == [np.uint8, np.int64, np.float32, np.int64]
         assert example["conf_targets"].any() == example["label"] == sample.label
         assert all(np.array_equal(example[k], again[k]) for k in SIZES)
+
+
+def test_without_jitter_a_real_example_is_the_test_crop_unless_stretched(make_face):
+    face = make_face("source")
+    plain = dataclasses.replace(GENTLE, photometric=0, flip=False, resize=False)
+    equal = {}
+    for jitter in (0, 1):
+        sampler = CaddmSampler(112, dataclasses.replace(plain, jitter=jitter))
+        made = [sampler(TrainSample(face, 0), np.random.default_rng(seed))["image"] for seed in range(20)]
+        equal[jitter] = sum(np.array_equal(image, align_face(face, 112)) for image in made)
+    assert 8 <= equal[0] < 20  # A fifth of the draws stretches each direction.
+    assert equal[1] == 0
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ OF_BOTH = [
         r"recipe_args.partial must be a valid number, got 'half'. .*partial: 0.2",
     ),
     ("caddm", {"recipe_args": {"partial": 7}}, "recipe_args.partial must be from 0 to 1, got 7"),
+    ("caddm", {"recipe_args": {"jitter": 2}}, "recipe_args.jitter must be from 0 to 1, got 2"),
     ("caddm", {"recipe_args": {"photometric": -1}}, "recipe_args.photometric must be 0 or more, got -1"),
     ("caddm", {"recipe_args": {"flip": 1}}, "recipe_args.flip must be a valid boolean, got 1"),
     ("caddm", {"recipe_args": ["partial"]}, "recipe_args must be a mapping {name: value}, got \\['partial'\\]"),
