@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,18 @@ PEOPLE = ("gender", "race", "skin_tone", "age")
 UNDEFINED = "undefined"
 SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
 """AI-Face's spelling of a group, and what tables derived from A-FF++ and similar ones call unknown."""
+
+
+class Grouping(NamedTuple):
+    """The groups of some rows: `names` (groups,), sorted, and each row's place among them, (n,), -1 if unknown."""
+
+    names: list[str]
+    codes: NDArray[np.int16]
+
+    def list_rows(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each group."""
+        order, counts = np.argsort(self.codes, kind="stable"), np.bincount(self.codes + 1, minlength=1)
+        return np.split(order, np.cumsum(counts)[:-1])[1:]
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
@@ -86,27 +98,42 @@ def group_names(column: pd.Series) -> pd.Series:
     """
     import pandas as pd
 
+    codes, names = _number_names(column)
+    return pd.Series(np.array(names, dtype=object)[codes], index=column.index)
+
+
+def _number_names(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the place of each row's name, (n,), and the different names; see `group_names`."""
+    import pandas as pd
+
     codes, values = pd.factorize(column)
     names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
     same = SAME_AS | ({"0": ""} if "-1" in names else {})
-    return pd.Series(np.array([*(same.get(n, n) for n in names), ""], dtype=object)[codes], index=column.index)
+    places: dict[str, int] = {}
+    renumbered = np.array([places.setdefault(same.get(n, n), len(places)) for n in [*names, ""]])
+    return renumbered[codes], list(places)
 
 
 def with_attributes(frames: pd.DataFrame, table_name: str = "predictions") -> pd.DataFrame:
     """Return a predictions table with its attributes as names; a column `intersection` such as `male,asian` is split.
 
+    They are categories, which take less memory and time than text.
+
     Raises:
         BenchError: a cell of that column doesn't have the form gender,race or contradicts those columns; or an
             attribute's value is spelled in two ways. Messages call the table `table_name`.
     """
+    import pandas as pd
+
     frames = _split_intersection(frames, table_name) if INTERSECTION in frames else frames
-    named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
-    for column, names in named.items():
+    named = {c: _number_names(frames[c]) for c in attribute_columns(frames)}
+    for column, (_, names) in named.items():
         spelled: dict[str, str] = {}
-        for name in names.unique():
+        for name in names:
             if (other := spelled.setdefault(name.casefold(), name)) != name:
                 raise BenchError(f"{table_name}: {column} is written both '{other}' and '{name}'. Use one spelling")
-    return frames.assign(**named)
+    columns = {c: pd.Categorical.from_codes(codes, pd.Index(names)) for c, (codes, names) in named.items()}
+    return frames.assign(**columns)
 
 
 def _split_intersection(frames: pd.DataFrame, table_name: str) -> pd.DataFrame:
@@ -147,7 +174,7 @@ def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     """Mark the rows whose value differs from that of their video's first row, (n,)."""
     import pandas as pd
 
-    videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
+    videos, values = pd.factorize(frames["video"])[0], _number_names(frames[column])[0]
     first = np.zeros(videos.max(initial=-1) + 2, dtype=np.int64)
     first[videos[::-1]] = values[::-1]
     return np.asarray(first[videos] != values)
@@ -160,11 +187,11 @@ def collect_remarks(frames: pd.DataFrame) -> list[str]:
         if why := _explain_unusable(frames, column):
             said.append(f"column {column} is not used: {why}")
             continue
-        names = group_names(frames[column])
-        if len(found := set(names.unique()) - {""}) == 1:
-            one = f"{column} is '{found.pop()}' in every annotated row (rows 1 to {total})"
+        _, codes = grouping = _find_grouping(frames[column])
+        if len(grouping.names) == 1:
+            one = f"{column} is '{grouping.names[0]}' in every annotated row (rows 1 to {total})"
             said.append(f"{one}: there is no gap to measure")
-        if len(unknown := np.flatnonzero(names == "")):
+        if len(unknown := np.flatnonzero(codes < 0)):
             some = f"{len(unknown)} of {total} rows, row {unknown[0] + 1} the first"
             said.append(f"{column} is unknown in {some}: these count only in the overall metrics")
     return said
@@ -175,17 +202,34 @@ def choose_main_pair(present: Sequence[str]) -> tuple[str, ...]:
     return next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
 
 
-def cross_attributes(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
-    """Return each annotated attribute, and each intersection of two, as a column of group names.
+def _find_grouping(column: pd.Series) -> Grouping:
+    return _sort_names(*_number_names(column))
+
+
+def _sort_names(codes: NDArray[np.int64], names: Sequence[str]) -> Grouping:
+    """Return the grouping of rows by the places of their names, which may repeat; "" is unknown."""
+    present = np.bincount(codes, minlength=len(names)) > 0
+    found = sorted({name for name, here in zip(names, present, strict=True) if name and here})
+    places = {name: place for place, name in enumerate(found)}
+    return Grouping(found, np.array([places.get(name, -1) for name in names], dtype=np.int16)[codes])
+
+
+def cross_attributes(table: pd.DataFrame, known: Iterable[str]) -> dict[str, Grouping]:
+    """Return the groups of each annotated attribute, and of each intersection of two.
 
     That of gender and race (or skin tone, or of the first two attributes) is called `intersection`, others
-    `gender+age`. It is "" if either isn't annotated.
+    `gender+age`. A row is in no group of it if either isn't annotated.
     """
-    present = [a for a in known if a in table and (table[a] != "").any()]
-    columns = {a: table[a] for a in present}
-    main = choose_main_pair(present)
-    for one, other in combinations(present, 2):
-        whole = (table[one] != "") & (table[other] != "")
+    columns = {a: _find_grouping(table[a]) for a in known if a in table}
+    columns = {a: grouping for a, grouping in columns.items() if grouping.names}
+    main = choose_main_pair(list(columns))
+    for one, other in combinations(list(columns), 2):
         name = INTERSECTION if {one, other} == set(main) else f"{one}+{other}"
-        columns[name] = table[one].str.cat(table[other], sep="-").where(whole, "")
+        columns[name] = _cross(columns[one], columns[other])
     return columns
+
+
+def _cross(one: Grouping, other: Grouping) -> Grouping:
+    names = [f"{a}-{b}" for a in one.names for b in other.names]
+    both = one.codes.astype(np.int64) * len(other.names) + other.codes
+    return _sort_names(np.where((one.codes < 0) | (other.codes < 0), len(names), both), [*names, ""])

@@ -62,6 +62,9 @@ class GroupRates:
 def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[GroupRates]]:
     """Measure the groups of every attribute and of every two crossed."""
     table, threshold = scored.table, scored.threshold
+    groupings = cross_attributes(table, known)
+    if not groupings:
+        return {}
     label, score = table["label"].to_numpy(np.int64), table["score"].to_numpy(float)
     half = score if scored.half is None else np.asarray(scored.half)
     called = {
@@ -71,29 +74,25 @@ def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[Grou
     }
     samples = Samples(label, score, np.asarray(scored.videos), scored.people)
     return {
-        attribute: [_measure_group(name, rows, samples, called) for name, rows in _split(names.to_numpy())]
-        for attribute, names in cross_attributes(table, known).items()
+        attribute: [
+            _measure_group(name, rows, samples, called)
+            for name, rows in zip(grouping.names, grouping.list_rows(), strict=True)
+        ]
+        for attribute, grouping in groupings.items()
     }
-
-
-def _split(names: NDArray[np.object_]) -> list[tuple[str, NDArray[np.int64]]]:
-    """Return each group with the indices of its samples, sorted by name."""
-    import pandas as pd
-
-    inside = np.flatnonzero(names != "")
-    codes, found = pd.factorize(names[inside], sort=True)
-    order, ends = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))
-    return list(zip(map(str, found), np.split(inside[order], ends[:-1]), strict=True))
 
 
 def _measure_group(
     name: str, rows: NDArray[np.int64], whole: Samples, called: Mapping[str, NDArray[np.bool_]]
 ) -> GroupRates:
-    videos, local = np.unique(whole.videos[rows], return_inverse=True)
-    samples = Samples(whole.labels[rows], whole.scores[rows], local, whole.people.restrict(videos))
-    classes = {"fpr": samples.labels == REAL, "tpr": samples.labels == FAKE}
+    inside = np.zeros(len(whole.people.first), dtype=bool)
+    inside[whole.videos[rows]] = True
+    local = (np.cumsum(inside) - 1)[whole.videos[rows]]
+    people = whole.people.restrict(np.flatnonzero(inside))
+    samples = Samples(whole.labels[rows], whole.scores[rows], local, people)
+    classes = {"fpr": samples.rows(REAL), "tpr": samples.rows(FAKE)}
     rates = {
-        point: {rate: measure_mean(samples, fake[rows], mask) for rate, mask in classes.items()}
+        point: {rate: measure_mean(samples, fake[rows], of) for rate, of in classes.items()}
         for point, fake in called.items()
     }
     rates["at"] |= measure_ranking(samples, ["auc"])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..core.group_comparisons import AttributeTests, PairTest, RateTest
 from ..core.types import FAKE, REAL
-from .attributes import cross_attributes
+from .attributes import Grouping, cross_attributes
 from .group_gaps import MIN_PER_CLASS
 from .group_rates import Scored
 from .influence import Measured, Samples, measure_mean
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PERMUTATIONS = 1000
 _MANY = 4000  # from this many people, the asymptotic distribution is used
 _ENUMERATED = 5000  # up to this many ways to split people into two groups, all are tried
+_WORTH_A_CELL = 50  # as long as a cell of a table is drawn, this many people are permuted
+_TRIED = 3  # people at a time who may join or leave a group
 _EXACT_OUTCOMES = 4000  # up to this many outcomes of two groups are enumerated for the smallest gap
 WANTED_POWER = 0.8
 Codes = NDArray[np.int64]
@@ -43,30 +45,28 @@ def compare_attributes(seeds: Sequence[Scored], known: Iterable[str]) -> dict[st
     """Compare the large enough groups of every attribute and of every two crossed; see `compare_groups`."""
     table, found = seeds[0].table, {}
     label = table["label"].to_numpy(np.int64)
-    for attribute, column in cross_attributes(table, known).items():
-        names = column.to_numpy()
-        groups, codes = np.unique(names.astype(str), return_inverse=True)
-        sizes = np.array([np.bincount(codes[label == k], minlength=len(groups)) for k in (REAL, FAKE)])
-        large = sizes.min(axis=0) >= MIN_PER_CLASS["video"]
-        kept = [str(g) for g, enough in zip(groups, large, strict=True) if g and enough]
+    for attribute, grouping in cross_attributes(table, known).items():
+        count = len(grouping.names) + 1
+        sizes = np.array([np.bincount(grouping.codes[label == k] + 1, minlength=count)[1:] for k in (REAL, FAKE)])
+        kept = np.flatnonzero(sizes.min(axis=0) >= MIN_PER_CLASS["video"])
         if len(kept) > 1:
-            found[attribute] = compare_groups(seeds, names, kept)
+            found[attribute] = compare_groups(seeds, grouping, kept)
     return found
 
 
-def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Sequence[str]) -> AttributeTests:
+def compare_groups(seeds: Sequence[Scored], grouping: Grouping, kept: Codes) -> AttributeTests:
     """Test whether the groups of one attribute differ: in FPR, TPR, both (odds), share called fake, accuracy and AUC.
 
     Args:
         seeds: the videos as scored by each training seed; a person's influence is averaged over them, so that one
             permutation applies to all seeds.
-        names: the group of each video, (videos,).
-        kept: the groups to compare, at least two.
+        grouping: the groups of the videos.
+        kept: which of them to compare, at least two, in ascending order.
     """
     import pandas as pd
 
-    chosen = np.flatnonzero(np.isin(names, list(kept)))
-    groups = pd.Categorical(names[chosen], categories=list(kept)).codes.astype(np.int64)
+    chosen = np.flatnonzero(np.isin(grouping.codes, kept))
+    names, groups = [grouping.names[k] for k in kept], np.searchsorted(kept, grouping.codes[chosen])
     people = seeds[0].people.restrict(chosen)
     blocks = pd.factorize(people.first * len(kept) + groups)[0]
     of_block = np.zeros(blocks.max() + 1, dtype=np.int64)
@@ -75,13 +75,13 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
     sums = {name: np.mean([_add_up(f[name], blocks) for f in found], axis=0) for name in found[0]}
     inside = {name: _add_sizes(found[0][name], blocks) for name in found[0]}
     tests = {
-        name: compare_rate(values[inside[name] > 0], of_block[inside[name] > 0], inside[name][inside[name] > 0], kept)
+        name: compare_rate(values[inside[name] > 0], of_block[inside[name] > 0], inside[name][inside[name] > 0], names)
         for name, values in sums.items()
     }
     odds = np.column_stack([sums["fpr"], sums["tpr"]])
-    tests["odds"] = RateTest(p=_permute(odds, of_block, len(kept)), pairs=[])
+    tests["odds"] = RateTest(p=float(_permute(odds[:, :, None], of_block)[0]), pairs=[])
     gap = _find_smallest_gap(seeds[0].table.iloc[chosen], groups, len(kept), found[0])
-    return AttributeTests(groups=list(kept), tests=tests, smallest_gap=gap)
+    return AttributeTests(groups=names, tests=tests, smallest_gap=gap)
 
 
 def _measure_pooled(scored: Scored, chosen: Codes) -> dict[str, Measured]:
@@ -91,8 +91,8 @@ def _measure_pooled(scored: Scored, chosen: Codes) -> dict[str, Measured]:
     samples = Samples(label, score, np.arange(len(part)), scored.people.restrict(chosen))
     called = score >= scored.threshold
     return {
-        "fpr": measure_mean(samples, called, label == REAL),
-        "tpr": measure_mean(samples, called, label == FAKE),
+        "fpr": measure_mean(samples, called, samples.rows(REAL)),
+        "tpr": measure_mean(samples, called, samples.rows(FAKE)),
         "dp": measure_mean(samples, called),
         "acc": measure_mean(samples, called == (label == FAKE)),
         **measure_ranking(samples, ["auc"]),
@@ -111,40 +111,104 @@ def _add_sizes(found: Measured, blocks: Codes) -> Array:
 def compare_rate(values: Array, groups: Codes, sizes: Array, kept: Sequence[str]) -> RateTest:
     """Test all groups, and each pair, by people's influence on a rate, (people,), their groups and videos."""
     pairs = list(combinations(range(len(kept)), 2))
-    p = [_test_pair(*(values[groups == g] for g in pair), *(sizes[groups == g] for g in pair)) for pair in pairs]
-    adjusted = holm(p).tolist()
+    inside = [np.flatnonzero(groups == g) for g in range(len(kept))]
+    p = _test_pairs([values[rows] for rows in inside], [sizes[rows].max(initial=0) for rows in inside], pairs)
     return RateTest(
-        p=_permute(values[:, None], groups, len(kept)),
+        p=float(_permute(values[:, None, None], groups)[0]),
         pairs=[
-            PairTest(groups=(kept[a], kept[b]), p=float(one), p_holm=float(both))
-            for (a, b), one, both in zip(pairs, p, adjusted, strict=True)
+            PairTest(groups=(kept[a], kept[b]), p=one, p_holm=both)
+            for (a, b), one, both in zip(pairs, p, holm(p).tolist(), strict=True)
         ],
     )
 
 
-def _permute(values: Array, groups: Codes, count: int) -> float:
-    """Return the p-value of a permutation test that all groups have the same values, (people, rates).
+def _permute(values: Array, groups: Codes) -> Array:
+    """Return the p-values of permutation tests that all groups have the same values, (people, rates, tests): (tests,).
 
     The statistic is the sum over rates of the sum over groups of (sum of values)^2 / people, over the values' variance:
-    for one rate, Kruskal and Wallis's statistic, which for many people is chi-squared with `count` - 1 degrees of
-    freedom.
+    for one rate, Kruskal and Wallis's statistic, which for many people is chi-squared with one degree of freedom less
+    than there are groups.
     """
-    n, sizes = len(values), np.bincount(groups, minlength=count)
-    spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1])
-    if not (spread > 0).any() or np.count_nonzero(sizes) < 2:
-        return 1.0
+    n = len(values)
+    spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1:])
+    sizes = np.bincount(groups)
+    sizes = sizes[sizes > 0]
+    if not (spread > 0).any() or len(sizes) < 2:
+        return np.ones(values.shape[2])
     scaled = np.where(spread > 0, (values - values.mean(0)) / np.sqrt(np.where(spread > 0, spread, 1)), 0)
-    ends = np.concatenate([[0], np.cumsum(sizes[sizes > 0])[:-1]])
 
-    def measure(orders: NDArray[np.integer]) -> Array:
-        sums = np.add.reduceat(scaled[orders], ends, axis=1)
-        return np.asarray((sums**2 / sizes[sizes > 0][:, None]).sum((1, 2)))
+    def measure(sums: Array) -> Array:
+        return np.asarray((sums**2 / sizes[:, None, None]).sum((-3, -2)))
 
-    observed = float(measure(np.argsort(groups, kind="stable")[None])[0])
+    observed = measure(np.add.reduceat(scaled[np.argsort(groups, kind="stable")], np.cumsum(sizes) - sizes))
     if n > _MANY:
-        return float(scipy.special.chdtrc((np.count_nonzero(sizes) - 1) * np.count_nonzero(spread), observed))
-    orders = _draw_orders(n)
-    return float((1 + np.count_nonzero(measure(orders) >= observed - 1e-9)) / (1 + len(orders)))
+        freedom = (len(sizes) - 1) * np.count_nonzero(spread, axis=0)
+        return np.where(freedom > 0, scipy.special.chdtrc(np.maximum(freedom, 1), observed), 1.0)
+    drawn = measure(_draw_sums(scaled.reshape(n, -1), sizes).reshape(PERMUTATIONS, len(sizes), *spread.shape))
+    return np.asarray((1 + np.count_nonzero(drawn >= observed - 1e-9, axis=0)) / (1 + PERMUTATIONS))
+
+
+def _draw_sums(values: Array, sizes: Codes) -> Array:
+    """Draw the sums of groups of these sizes if people are assigned to them at random, (permutations, groups, rates).
+
+    All three ways draw from the same distribution. Where many people have the same values, it is enough to draw how
+    many of each kind a group gets, and for two groups who is in the smaller one.
+    """
+    kinds, counts = _find_kinds(values)
+    if len(kinds) * len(sizes) * _WORTH_A_CELL < len(values):
+        return np.asarray(_draw_tables(counts, sizes) @ kinds)
+    if len(sizes) == 2:
+        sums = draw_halves(len(values), int(sizes.min())) @ values
+        both = [sums, values.sum(0) - sums]
+        return np.stack(both if sizes[0] <= sizes[1] else both[::-1], axis=1)
+    ends = np.cumsum(sizes) - sizes
+    return np.asarray(np.add.reduceat(values[_draw_orders(len(values))], ends, axis=1))
+
+
+def _find_kinds(values: Array) -> tuple[Array, Codes]:
+    """Return the different rows of values, (kinds, rates), but for rounding, and how many people have each."""
+    kind = np.zeros(len(values), dtype=np.int64)
+    for column in values.T:
+        found, code = np.unique(column.round(9), return_inverse=True)
+        kind = np.unique(kind * len(found) + code, return_inverse=True)[1]
+    _, first, counts = np.unique(kind, return_index=True, return_counts=True)
+    return values[first], counts
+
+
+def _draw_tables(counts: Codes, sizes: Codes) -> Codes:
+    """Draw how many people of each kind each group gets, given all margins: (permutations, groups, kinds)."""
+    rng, left = np.random.default_rng(0), np.tile(counts, (PERMUTATIONS, 1))
+    tables = np.empty((PERMUTATIONS, len(sizes), len(counts)), dtype=np.int64)
+    for group, size in enumerate(sizes[:-1]):
+        room = np.full(PERMUTATIONS, size)
+        for kind in range(len(counts) - 1):
+            got = rng.hypergeometric(left[:, kind], left[:, kind + 1 :].sum(1), room)
+            tables[:, group, kind] = got
+            room -= got
+        tables[:, group, -1] = room
+        left -= tables[:, group]
+    tables[:, -1] = left
+    return tables
+
+
+@lru_cache(maxsize=8)
+def draw_halves(n: int, size: int) -> NDArray[np.bool_]:
+    """Draw who of this many people is in a group of this size, (permutations, people), the same each time.
+
+    Everybody joins with nearly the right chance, and then one at a time joins or leaves, each with the same chance,
+    until the size is right: a third of the time of shuffling them.
+    """
+    rng = np.random.default_rng(0)
+    inside = rng.integers(0, 256, (PERMUTATIONS, n), dtype=np.uint8) < 256 * size // n
+    excess = np.count_nonzero(inside, axis=1) - size
+    while len(rows := np.flatnonzero(excess)):
+        tried = rng.integers(n, size=(len(rows), _TRIED))
+        movable = inside[rows[:, None], tried] == (excess[rows] > 0)[:, None]
+        found = movable.any(1)
+        rows, who = rows[found], tried[found, movable[found].argmax(1)]
+        inside[rows, who] ^= True
+        excess[rows] -= np.sign(excess[rows])
+    return inside
 
 
 @lru_cache(maxsize=2)
@@ -153,24 +217,43 @@ def _draw_orders(n: int) -> NDArray[np.int32]:
     return np.random.default_rng(0).permuted(np.tile(np.arange(n, dtype=np.int32), (PERMUTATIONS, 1)), axis=1)
 
 
-def _test_pair(a: Array, b: Array, sizes_a: Array, sizes_b: Array) -> float:
-    """Return the p-value of a test that two groups are equal: exact for small groups and for one video per person.
+def _test_pairs(parts: Sequence[Array], videos: Sequence[float], pairs: Sequence[tuple[int, int]]) -> list[float]:
+    """Return the p-values of tests that two groups are equal, given each group's values and most videos of a person.
 
-    The latter is Fisher's; otherwise all ways to split the people are tried if there are few, else a sample of them.
+    Pairs of groups of the same sizes are permuted together.
+    """
+    kinds = [np.unique(part.round(12)) for part in parts]
+    found: dict[tuple[int, int], float | None] = {
+        (a, b): _test_exactly(parts[a], parts[b], np.union1d(kinds[a], kinds[b]), max(videos[a], videos[b]))
+        for a, b in pairs
+    }
+    alike: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for a, b in (pair for pair, p in found.items() if p is None):
+        small, large = sorted((a, b), key=lambda g: len(parts[g]))
+        alike.setdefault((len(parts[small]), len(parts[large])), []).append((small, large))
+    for of_both, same in alike.items():
+        values = np.stack([np.concatenate([parts[small], parts[large]]) for small, large in same], axis=1)
+        p = _permute(values[:, None], np.repeat([0, 1], of_both)).tolist()
+        found |= {(min(pair), max(pair)): one for pair, one in zip(same, p, strict=True)}
+    return [float(p) for p in found.values() if p is not None]
+
+
+def _test_exactly(a: Array, b: Array, kinds: Array, videos: float) -> float | None:
+    """Return the p-value of a test that two groups are equal, for small groups and for one video per person; else None.
+
+    The latter is Fisher's; otherwise all ways to split the people are tried if there are few.
     """
     if not len(a) or not len(b):
         return 1.0
-    values = np.concatenate([a, b])
-    kinds = np.unique(values.round(12))
-    if len(kinds) <= 2 and max(sizes_a.max(), sizes_b.max()) <= 1:
-        top = kinds[-1]
-        hits = [int(np.isclose(of, top, atol=1e-11).sum()) for of in (a, b)]
+    if len(kinds) <= 2 and videos <= 1:
+        hits = [int(np.count_nonzero(of > kinds.mean())) for of in (a, b)]
         return fisher_p(hits[0], len(a), hits[1], len(b))
-    if comb(len(values), len(a)) <= _ENUMERATED:
-        sums = np.array([values[list(chosen)].sum() for chosen in combinations(range(len(values)), len(a))])
-        off = np.abs(sums - len(a) * values.mean())
-        return float(np.mean(off >= abs(a.sum() - len(a) * values.mean()) - 1e-12))
-    return _permute(values[:, None], np.repeat([0, 1], [len(a), len(b)]), 2)
+    if comb(len(a) + len(b), len(a)) > _ENUMERATED:
+        return None
+    values = np.concatenate([a, b])
+    sums = np.array([values[list(chosen)].sum() for chosen in combinations(range(len(values)), len(a))])
+    off = np.abs(sums - len(a) * values.mean())
+    return float(np.mean(off >= abs(a.sum() - len(a) * values.mean()) - 1e-12))
 
 
 def fisher_p(k0: int, n0: int, k1: int, n1: int) -> float:

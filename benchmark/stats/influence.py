@@ -41,6 +41,14 @@ class Samples:
         """The number of samples of each class in each video."""
         return Classes(*(self.add_up(self.labels == k) for k in (REAL, FAKE)))
 
+    def rows(self, label: int) -> NDArray[np.int64]:
+        """Return the indices of a class's samples."""
+        return self._rows[label]
+
+    @cached_property
+    def _rows(self) -> dict[int, NDArray[np.int64]]:
+        return {k: np.flatnonzero(self.labels == k) for k in (REAL, FAKE)}
+
     def add_up(self, values: ArrayLike) -> Array:
         """Sum (n,) values over each video, (videos,)."""
         sums = np.bincount(self.videos, np.asarray(values, dtype=float), len(self.people.first))
@@ -73,13 +81,19 @@ class Measured:
         return Measured(self.value - other.value, self.influence - other.influence, without=without)
 
 
-def measure_mean(samples: Samples, values: ArrayLike, chosen: NDArray[np.bool_] | None = None) -> Measured:
-    """Measure the mean of (n,) values of samples, or of those `chosen`, (n,); NaN if there are none."""
-    v = np.asarray(values, dtype=float)
-    mask = np.ones(len(v)) if chosen is None else chosen.astype(float)
-    total = float(mask.sum())
-    mean = float((v * mask).sum() / total) if total else np.nan
-    return Measured(mean, samples.add_up((v - mean) * mask / total if total else mask), samples.add_up(mask))
+def measure_mean(
+    samples: Samples, values: ArrayLike, chosen: NDArray[np.bool_] | NDArray[np.int64] | None = None
+) -> Measured:
+    """Measure the mean of (n,) values of samples, or of those `chosen` by mask or index; NaN if there are none."""
+    v, videos, count = np.asarray(values), samples.videos, len(samples.people.first)
+    if chosen is not None:
+        v, videos = v[chosen], videos[chosen]
+    sizes: Array = np.bincount(videos, minlength=count).astype(np.float64)
+    if not len(v):
+        return Measured(np.nan, sizes, sizes)
+    mean = float(v.sum() / len(v))
+    influence = np.bincount(videos, (v - mean) / len(v), count).astype(float, copy=False)
+    return Measured(mean, influence, sizes)
 
 
 def find_influence(name: str, curve: Curve, value: float) -> tuple[Array, Array]:

@@ -29,12 +29,10 @@ def measure_methods(seeds: Sequence[Scored]) -> dict[str, MethodCell]:
 
     The intervals hold simultaneously for all manipulations.
     """
-    table = seeds[0].table
-    if "method" not in table:
+    if "method" not in seeds[0].table:
         return {}
-    methods = _list_methods(table)
-    everybody = np.ones(len(table), dtype=bool)
-    return {m: _measure_method(seeds, m, everybody, share_tail(len(methods))) for m in methods}
+    methods = _list_methods(seeds[0].table)
+    return {m: _measure_method(seeds, np.flatnonzero(rows), share_tail(len(methods))) for m, rows in methods.items()}
 
 
 def measure_method_groups(seeds: Sequence[Scored], known: Iterable[str]) -> MethodGroups:
@@ -43,29 +41,31 @@ def measure_method_groups(seeds: Sequence[Scored], known: Iterable[str]) -> Meth
     if "method" not in table:
         return {}
     methods, found = _list_methods(table), {}
-    for attribute, names in cross_attributes(table, known).items():
-        groups = sorted(set(names) - {""})
-        tail = share_tail(len(groups) * len(methods))
+    for attribute, grouping in cross_attributes(table, known).items():
+        tail = share_tail(len(grouping.names) * len(methods))
         found[attribute] = {
-            g: {m: cell for m in methods if (cell := _measure_method(seeds, m, (names == g).to_numpy(), tail)).n_fake}
-            for g in groups
+            group: {
+                m: cell for m, of in methods.items() if (cell := _measure_method(seeds, rows[of[rows]], tail)).n_fake
+            }
+            for group, rows in zip(grouping.names, grouping.list_rows(), strict=True)
         }
     return found
 
 
-def _list_methods(videos: pd.DataFrame) -> list[str]:
-    return sorted(set(videos.loc[videos["label"] == FAKE, "method"]))
+def _list_methods(videos: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Return the manipulations, sorted, each with a mask of its fakes and all reals, (videos,)."""
+    label, method = videos["label"].to_numpy(), videos["method"].to_numpy(dtype=object)
+    return {m: (label == REAL) | (method == m) for m in sorted(set(method[label == FAKE]))}
 
 
-def _measure_method(seeds: Sequence[Scored], method: str, among: NDArray[np.bool_], tail: float) -> MethodCell:
-    table = seeds[0].table
-    chosen = np.flatnonzero(among & ((table["label"] == REAL) | (table["method"] == method)).to_numpy())
+def _measure_method(seeds: Sequence[Scored], chosen: NDArray[np.int64], tail: float) -> MethodCell:
+    table, rows = seeds[0].table, np.arange(len(chosen))
     people, label = seeds[0].people.restrict(chosen), table["label"].to_numpy(np.int64)[chosen]
-    samples = [Samples(label, s.table["score"].to_numpy(float)[chosen], np.arange(len(chosen)), people) for s in seeds]
-    hits = [measure_mean(x, x.scores >= s.threshold, label == FAKE) for x, s in zip(samples, seeds, strict=True)]
+    samples = [Samples(label, s.table["score"].to_numpy(float)[chosen], rows, people) for s in seeds]
+    hits = [measure_mean(x, x.scores >= s.threshold, x.rows(FAKE)) for x, s in zip(samples, seeds, strict=True)]
     auc, of_auc = average_over_seeds([measure_ranking(x, ["auc"])["auc"] for x in samples], people)
     tpr, of_tpr = average_over_seeds(hits, people)
-    fakes = int((label == FAKE).sum())
+    fakes = len(samples[0].rows(FAKE))
     return MethodCell(
         auc=estimate_ranking(auc, people, samples[0].classes, n=len(label), parts=of_auc, tail=tail),
         n_fake=fakes,

@@ -51,6 +51,8 @@ class People:
 
     def restrict(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> People:
         """Return the people of some videos, given by mask or index; people keep their numbers."""
+        if not self.crossed:
+            return _keep_apart(self.first[chosen], self.person.shape[1])
         return People(self.first[chosen], self.person[chosen], self.pair[chosen])
 
     def count(self, among: NDArray[np.bool_] | None = None) -> int:
@@ -106,8 +108,14 @@ def _count_effective(weights: Array) -> float:
 def number_apart(clusters: ArrayLike) -> People:
     """Return people who appear only in their own videos, given each video's person number, (videos,)."""
     first = np.unique(np.asarray(clusters, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
-    none = scipy.sparse.csr_array((len(first), 0))
-    return People(first, scipy.sparse.csr_array((np.ones(len(first)), (np.arange(len(first)), first))), none)
+    return _keep_apart(first, int(first.max(initial=-1)) + 1)
+
+
+def _keep_apart(first: NDArray[np.int64], count: int) -> People:
+    """Return `count` people, of whom each of these videos shows one, (videos,), and nobody else."""
+    rows = np.arange(len(first) + 1)
+    person = scipy.sparse.csr_array((np.ones(len(first)), first, rows), shape=(len(first), count))
+    return People(first, person, scipy.sparse.csr_array((len(first), 0)))
 
 
 def find_people(identity: Sequence[str]) -> People:

@@ -8,6 +8,7 @@ upper one and the upper end the lower one, so both err on the wide side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,11 @@ from .metrics import Array
 from .shares import TAIL
 
 _ELEMENTS = 500_000  # of one array at a time
+_TOGETHER = 16  # draws that are measured together: few enough to stay in the processor's cache
 
 
 class _Ranked(NamedTuple):
-    """Samples, highest first: who appears in the reals and the fakes, and how many reals score as high as each fake."""
+    """Samples, highest first: who appears in the reals and the fakes, (samples, people); reals as high as each fake."""
 
     reals: scipy.sparse.csr_array
     fakes: scipy.sparse.csr_array
@@ -54,25 +56,33 @@ def _rank(samples: Samples) -> _Ranked:
     order = np.argsort(-samples.scores, kind="stable")
     reals, fakes = (order[samples.labels[order] == k] for k in (REAL, FAKE))
     above = np.searchsorted(-samples.scores[reals], -samples.scores[fakes], side="right")
-    people = samples.people
-    of_reals = samples.videos[reals]
-    shown = len(np.unique(people.first[of_reals]))
-    return _Ranked(
-        people.person[of_reals].T.tocsr(), people.person[samples.videos[fakes]].T.tocsr(), above, len(reals) / shown
-    )
+    of_reals, of_fakes = (samples.people.person[samples.videos[k]].sorted_indices() for k in (reals, fakes))
+    shown = len(np.unique(samples.people.first[samples.videos[reals]]))
+    return _Ranked(of_reals, of_fakes, above, len(reals) / shown)
 
 
 def _draw(ranked: _Ranked, prevalences: Array, draws: int, rng: np.random.Generator) -> Array:
-    people = np.log(rng.exponential(size=(draws, ranked.reals.shape[0])))
-    highest = rng.exponential(size=(draws, 1)) * ranked.videos_of_one
-    shares = np.cumsum(np.concatenate([np.exp(people @ ranked.reals), highest], axis=1), axis=1)
-    shares = np.pad(shares / shares[:, -1:], [(0, 0), (1, 0)])
-    weight = np.exp(people @ ranked.fakes)
-    weight /= weight.sum(axis=1, keepdims=True)
-    tpr = np.cumsum(weight, axis=1)
-    return np.stack([[_average(weight, tpr, shares[:, ranked.above + k], p) for k in (1, 0)] for p in prevalences])
+    people = rng.standard_exponential((draws, ranked.reals.shape[1]))
+    highest = rng.standard_exponential(draws) * ranked.videos_of_one
+    parts = np.array_split(np.arange(draws), -(-draws // _TOGETHER))
+    return np.concatenate([_measure(ranked, prevalences, people[of], highest[of]) for of in parts], axis=2)
 
 
-def _average(weight: Array, tpr: Array, fpr: Array, prevalence: float) -> Array:
+def _measure(ranked: _Ranked, prevalences: Array, people: Array, highest: Array) -> Array:
+    """Measure the draws of these deviates, (draws, people) and (draws,): (prevalences, 2, draws)."""
+    logs = np.ascontiguousarray(np.log(people).T)
+    shares = np.zeros((ranked.reals.shape[0] + 2, len(highest)))
+    np.exp(ranked.reals @ logs, out=shares[1:-1])
+    shares[-1] = highest
+    shares = np.cumsum(shares, axis=0)
+    shares /= shares[-1]
+    weight = np.exp(ranked.fakes @ logs)
+    weight /= weight.sum(axis=0)
+    tpr, ends = np.cumsum(weight, axis=0), [shares[ranked.above + k] for k in (1, 0)]
+    return np.stack([_average(weight, tpr, ends, p) for p in prevalences])
+
+
+def _average(weight: Array, tpr: Array, ends: Sequence[Array], prevalence: float) -> list[Array]:
     found = prevalence * tpr
-    return np.asarray((weight * found / (found + (1 - prevalence) * fpr)).sum(axis=1))
+    gained = weight * found
+    return [(gained / (found + (1 - prevalence) * fpr)).sum(axis=0) for fpr in ends]

@@ -22,15 +22,14 @@ LEAST_FALSE_ALARMS = 3
 def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> dict[str, Measured]:
     """Measure how well scores rank: the metrics of `metrics.RANK_METRICS`; NaN without both classes."""
     curve, place = make_roc_curve_with_places(samples.labels, samples.scores)
-    found = {}
+    step, found = np.where(samples.labels == FAKE, place + len(curve.thresholds), place), {}
     for name in names:
         value = float(RANK_METRICS[name](curve))
         if np.isnan(value):
             found[name] = Measured(value, np.zeros(len(samples.people.first)))
             continue
         of_fakes, of_reals = find_influence(name, curve, value)
-        each = np.where(samples.labels == FAKE, of_fakes[place], of_reals[place])
-        found[name] = Measured(value, samples.add_up(each))
+        found[name] = Measured(value, samples.add_up(np.concatenate([of_reals, of_fakes])[step]))
         if name in LEVELS_OF_FPR:
             found[name] = _allow_for_threshold(found[name], LEVELS_OF_FPR[name], curve.rates, samples, place)
     return found
@@ -50,7 +49,7 @@ def _allow_for_threshold(
         return replace(found, value=np.nan, without=f"{few}; {level:.0%} of them place no threshold")
     fpr, tpr = rates
     called = (place < np.count_nonzero(fpr <= level) - 1).astype(float)
-    alarms, hits = (measure_mean(samples, called, samples.labels == k) for k in (REAL, FAKE))
+    alarms, hits = (measure_mean(samples, called, samples.rows(k)) for k in (REAL, FAKE))
     low, high = _find_thresholds(fpr, level, _count_trials(alarms, samples, reals))
     own = bound_share(hits, samples.people)
     below = np.hypot(max(found.value - tpr[low], 0), found.value - own[0])

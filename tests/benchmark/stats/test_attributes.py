@@ -114,8 +114,8 @@ def test_pooling_keeps_the_table_it_was_given():
 
 def test_the_intersection_needs_every_attribute():
     table = frames(["m", "", "f", "f"], ["a", "a", "", "b"])
-    columns = cross_attributes(table, ["gender", "race"])
-    assert columns["intersection"].tolist() == ["m-a", "", "", "f-b"]
+    names, codes = cross_attributes(table, ["gender", "race"])["intersection"]
+    assert (names, codes.tolist()) == (["f-b", "m-a"], [1, -1, -1, 0])
     assert list(cross_attributes(table.assign(race=""), ["gender", "race"])) == ["gender"]
     assert list(cross_attributes(table[["label", "score"]], ["gender", "race"])) == []
 

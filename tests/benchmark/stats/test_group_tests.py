@@ -7,9 +7,16 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.core.group_comparisons import AttributeTests
 from crossfake.benchmark.core.types import Estimate
+from crossfake.benchmark.stats.attributes import cross_attributes
 from crossfake.benchmark.stats.group_gaps import measure_gap
 from crossfake.benchmark.stats.group_rates import GroupRates, Scored, find_rates, tabulate_groups
-from crossfake.benchmark.stats.group_tests import compare_attributes, compare_groups, compare_rate, fisher_p
+from crossfake.benchmark.stats.group_tests import (
+    compare_attributes,
+    compare_groups,
+    compare_rate,
+    draw_halves,
+    fisher_p,
+)
 from crossfake.benchmark.stats.intervals import estimate_ranking, estimate_share
 from crossfake.benchmark.stats.method_rates import measure_method_groups, measure_methods
 from crossfake.benchmark.stats.people import number_apart
@@ -33,8 +40,8 @@ def alarms_of(cells: list[int], rates: list[float], rng: np.random.Generator) ->
 
 
 def compare(scored: Scored) -> AttributeTests:
-    names = scored.table["group"].to_numpy()
-    return compare_groups([scored], names, sorted(set(names)))
+    grouping = cross_attributes(scored.table, ["group"])["group"]
+    return compare_groups([scored], grouping, np.arange(len(grouping.names)))
 
 
 def pairs_that_differ(found: AttributeTests, rate: str) -> list[tuple[str, str]]:
@@ -77,6 +84,34 @@ def test_very_many_people_need_no_permutations():
     real = scored.table[scored.table["label"] == 0]
     expected = kruskal(*(real.loc[real["group"] == g, "score"] for g in ("g0", "g1"))).pvalue
     assert compare(scored).tests["fpr"].p == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("cells", [[150, 250], [100, 60, 240], [5, 400]])
+@pytest.mark.parametrize("kinds", [3, 1000])
+def test_every_way_to_draw_gives_the_p_of_permutations(cells, kinds):
+    """Three kinds of people are drawn as tables, two groups as halves, several as permutations."""
+    rng, groups = np.random.default_rng(kinds), np.repeat(np.arange(len(cells)), cells)
+    values = np.minimum(rng.random(len(groups)) + 0.12 * (groups == 0), 1) * (kinds - 1)
+    values = values.round() if kinds == 3 else values
+
+    def measure(order):
+        sums = np.add.reduceat(values[order] - values.mean(), np.cumsum([0, *cells[:-1]]), axis=-1)
+        return (sums**2 / cells).sum(-1)
+
+    orders = rng.permuted(np.tile(np.arange(len(groups)), (4000, 1)), axis=1)
+    expected = np.mean(measure(orders) >= measure(np.arange(len(groups))) - 1e-9)
+    found = compare_rate(values - values.mean(), groups, np.full(len(groups), 2), list("abc")[: len(cells)])
+    assert found.p == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 800) ** 0.5 + 0.002)
+
+
+def test_halves_are_of_the_right_size_and_everybody_is_as_often_in_them():
+    inside = draw_halves(300, 20)
+    assert (inside.sum(1) == 20).all()
+    together = inside.T.astype(float) @ inside
+    apart = together[~np.eye(300, dtype=bool)]
+    assert np.diag(together).std() == pytest.approx((1000 * 20 / 300 * 280 / 300) ** 0.5, rel=0.15)
+    assert apart.mean() == pytest.approx(1000 * 20 * 19 / 300 / 299)
+    assert apart.std() == pytest.approx(apart.mean() ** 0.5, rel=0.05)  # As of independent counts.
 
 
 def test_copies_of_videos_add_no_evidence():
