@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from tabulate import tabulate
 
+from ..benchmark.core.cell_description import NOT_KNOWN
 from ..benchmark.core.scorecard import Failure
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import FRAME_AUC
@@ -122,7 +123,8 @@ def describe_shared(overview: Overview) -> str:
     """Say in one line what is the same for all rows."""
     conditions = overview.table.conditions
     measured = [f"speed on {conditions[0].describe()}"] if len(conditions) == 1 else []
-    return "; ".join([f"Trained on {overview.train}", *(f"{n} {value}" for n, value in overview.shared), *measured])
+    trained = "Training data unknown" if overview.train == NOT_KNOWN else f"Trained on {overview.train}"
+    return "; ".join([trained, *(f"{n} {value}" for n, value in overview.shared), *measured])
 
 
 def _escape_cells(table: Grid) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..benchmark.core.cell_description import NOT_KNOWN
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import GroupSummary
 from ..benchmark.stats.unscored import MIN_COVERAGE
@@ -71,8 +72,9 @@ def _say_which(o: Overview) -> str:
     standing = o.table.standings.get(first.key)
     if standing is None:
         return f"It has no mean AUC: it lacks a result on some of {where}, or was trained on some of the videos."
-    unseen = "its own training set" if o.targets == [o.train] else "which it wasn't trained on"
-    said = f"{_name(o, first)} has a mean AUC of {format_estimate(standing.mean)} on {where}, {unseen}"
+    unseen = ", its own training set" if o.targets == [o.train] else ", which it wasn't trained on"
+    seen = "" if o.train == NOT_KNOWN else unseen
+    said = f"{_name(o, first)} has a mean AUC of {format_estimate(standing.mean)} on {where}{seen}"
     named = [f"{_name(o, row)} {_read_mean(o, row):.3f}" for row in others[: MOST_NAMED - 1]]
     return " ".join([f"{'; '.join([said, *named])}.", *_compare(o)])
 
@@ -98,6 +100,8 @@ def _say_trust(o: Overview) -> str:
 
 
 def _say_drop(o: Overview) -> str:
+    if o.train == NOT_KNOWN:
+        return "The training data isn't known, so there is no drop to compare with."
     if o.targets == [o.train]:
         return f"It was tested on {o.train} alone, which says nothing about other datasets."
     drops = [e for row in o.looked_at for t in o.targets if (e := row.drop(t)) and e.value is not None]
@@ -138,7 +142,8 @@ def _say_whom(o: Overview) -> str:
     if not annotated:
         return "Gender and race aren't annotated."
     if not worst:
-        return f"Unknown: fewer than two groups (of {annotated[0].groups}) have enough videos on {o.groups_test}."
+        few = f"fewer than two (of {annotated[0].groups}) have enough videos on {o.groups_test}"
+        return f"Groups can't be compared: {few}."
     (group, times), *_ = Counter(g.group for g in worst).most_common()
     values = [g.worst.value for g in worst if g.worst and g.worst.value is not None and g.group == group]
     of_rows = f" in all {times} rows" if times == len(worst) else f" in {times} of {len(worst)} rows"
@@ -163,7 +168,7 @@ def _say_speed(o: Overview) -> str:
     """Name the fastest row under the condition that most rows were measured under, compared with the first one."""
     condition = next((c for c in o.table.conditions if any(c in row.speeds for row in o.looked_at)), None)
     if condition is None:
-        return "Not measured. To measure it: bench speed."
+        return "Speed wasn't measured. To measure it: bench speed."
     first, measured = o.looked_at[0], [(row, row.speeds[condition]) for row in o.looked_at if condition in row.speeds]
     fastest, speed = max(measured, key=lambda pair: pair[1].best.value)
     said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images per second"

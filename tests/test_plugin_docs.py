@@ -86,7 +86,7 @@ def clips(tiny_world: Path, tmp_path: Path) -> Path:
 def test_the_detector_in_a_file_runs(tiny_world, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(written("your_detector.md", tmp_path / "own"))
     assert bench("check ./mine.py:MyDetector") == 0
-    assert "local/mine.mydetector keeps its contract" in capsys.readouterr().out
+    assert "local/mine.mydetector meets the contract" in capsys.readouterr().out
     asked = "run --detector ./mine.py:MyDetector --train ff++ --test celebdf --set score.draws=10 --workers 0"
     assert bench(asked, data=tiny_world, runs=tmp_path / "runs") == 0
     assert "local/mine.mydetector" in capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_the_detector_in_a_file_runs(tiny_world, tmp_path, monkeypatch, capsys):
 
 def test_the_dataset_in_a_file_runs(clips, tmp_path, capsys):
     assert bench("check", f"{written('your_dataset.md', tmp_path / 'own')}/clips.py:Clips", data=clips) == 0
-    assert "local/clips keeps its contract" in capsys.readouterr().out
+    assert "local/clips meets the contract" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -53,5 +53,5 @@ def check(arguments: argparse.Namespace) -> int:
         parts = [v._asdict() for v in verdicts]
         common.write_json_to(arguments.json, {"plugin": arguments.plugin, "kind": kind, "parts": parts})
     if arguments.json != common.STDOUT:
-        say(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
+        say(f"{entry.name} " + (f"violates the contract: {', '.join(failed)}" if failed else "meets the contract"))
     return 1 if failed else 0

@@ -158,7 +158,8 @@ def _say_costs(planned: Plan) -> None:
     groups, faces = estimate_groups(planned.cells), estimate_preparation(planned.cells)
     say(f"\n{tabulate([g.describe() for g in groups], 'keys', tablefmt='github', missingval='?')}")
     known = [g.hours for g in groups if g.hours is not None]
-    unknown = f"; no rate is known yet for {len(groups) - len(known)} trainings" if len(known) < len(groups) else ""
+    lacking = len(groups) - len(known)
+    unknown = f" (no rate is known yet for {lacking} of {len(groups)})" if lacking else ""
     say(f"training and scoring: {sum(known):.1f} h at the pace of earlier runs{unknown}")
     how = (
         "as measured"

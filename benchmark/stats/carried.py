@@ -68,7 +68,7 @@ def measure_carried(
         for kind, label in (("fpr", REAL), ("fnr", FAKE)):
             n = int((samples.labels == label).sum())
             needed = f"a rate of {100 * rate:.0f} % needs {round(1 / rate)} reals on the source"
-            why = f"left out: {needed}, here are {source_reals}"
+            why = f"left out: {needed}, and there are {source_reals}"
             known = thresholds.get(name)
             rated = _measure_rate(samples, known, label, n) if known else Estimate(None, None, None, n, why)
             found[f"{kind}_at_source_{name}"] = rated

@@ -45,8 +45,8 @@ def _allow_for_threshold(
     """
     reals = int((samples.labels == REAL).sum())
     if level == min(LEVELS_OF_FPR.values()) and level * reals < LEAST_FALSE_ALARMS - 1e-9:
-        few = f"left out: needs {LEAST_FALSE_ALARMS / level:.0f} reals, here are {reals}"
-        return replace(found, value=np.nan, without=f"{few}; {level:.0%} of them place no threshold")
+        needed = f"an FPR of {100 * level:.0f} % needs {LEAST_FALSE_ALARMS / level:.0f} reals"
+        return replace(found, value=np.nan, without=f"left out: {needed}, and there are {reals}")
     fpr, tpr = rates
     called = (place < np.count_nonzero(fpr <= level) - 1).astype(float)
     alarms, hits = (measure_mean(samples, called, samples.rows(k)) for k in (REAL, FAKE))

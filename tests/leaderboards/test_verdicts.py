@@ -104,6 +104,12 @@ def test_the_drop_and_the_threshold_come_with_their_uncertainty(make):
     assert verdict(make()).trust == "How much it loses away from ff++:c23 isn't known."
 
 
+def test_rows_of_unknown_training_are_not_said_to_be_tested_on_unseen_data(make):
+    said = verdict(make(train="unknown"))
+    assert said.choose.endswith(" on celebdf.")
+    assert said.trust == "The training data isn't known, so there is no drop to compare with."
+
+
 def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make):
     gap = "video.fairness.intersection.auc_gap"
     said = verdict(make()).fails_for
@@ -114,7 +120,7 @@ def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make
     assert verdict(make(groups={})).fails_for == "Gender and race aren't annotated."
     few = {"gender": {"f": make().groups["intersection"]["f-b"]}}
     assert verdict(make(groups=few)).fails_for == (
-        "Unknown: fewer than two groups (of 1) have enough videos on celebdf."
+        "Groups can't be compared: fewer than two (of 1) have enough videos on celebdf."
     )
 
 
@@ -130,4 +136,4 @@ def test_the_fastest_candidate_is_named_with_where_it_was_measured(make, make_sp
     assert say(own, elsewhere) == "meso4: 100 images per second (AMD EPYC, fp32, 2 threads)."
     busy = make_speed(250.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})
     assert say(own, busy).endswith(". Other work slowed some of them down.")
-    assert say() == "Not measured. To measure it: bench speed."
+    assert say() == "Speed wasn't measured. To measure it: bench speed."

@@ -69,7 +69,7 @@ def test_a_good_detector_keeps_its_contract(tmp_path, capsys):
     assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 0
     out = capsys.readouterr().out
     assert out.count("ok   ") == 10
-    assert "local/mine keeps its contract" in out
+    assert "local/mine meets the contract" in out
 
 
 CROPPER = """
@@ -166,4 +166,4 @@ def test_a_dataset_without_its_files_is_reported(tmp_path, capsys):
 
 def test_shipped_datasets_keep_the_contract(tiny_world, capsys):
     assert bench("check celebdf", data=tiny_world) == 0
-    assert "celebdf keeps its contract" in capsys.readouterr().out
+    assert "celebdf meets the contract" in capsys.readouterr().out

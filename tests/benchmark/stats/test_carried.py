@@ -48,7 +48,7 @@ def test_too_few_reals_are_reported():
     found = measure_carried(target, fix_thresholds(source), 60)
     assert found["fpr_at_source_fpr1"] == (
         *(None, None, None, 50),
-        "left out: a rate of 1 % needs 100 reals on the source, here are 60",
+        "left out: a rate of 1 % needs 100 reals on the source, and there are 60",
     )
     assert found["fpr_at_source_fpr5"].value is not None
     assert found["fnr_at_source_fpr10"].n == 50

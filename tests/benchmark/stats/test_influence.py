@@ -80,7 +80,7 @@ def test_a_mean_of_some_samples_is_of_their_videos():
 def test_the_tpr_at_one_percent_needs_enough_reals_to_place_a_threshold():
     few, many = (measure_ranking(samples(*data(n)))["tpr_at_fpr1"] for n in (598, 600))
     assert np.isnan(few.value)
-    assert few.without == "left out: needs 300 reals, here are 299; 1% of them place no threshold"
+    assert few.without == "left out: an FPR of 1 % needs 300 reals, and there are 299"
     assert many.without == ""
     assert 0 < many.value < 1
 

@@ -188,7 +188,7 @@ def test_tables_that_cannot_be_paired_are_a_one_line_error(run, tmp_path):
         BenchError, match=r"video.ece and video.brier need scores from 0 to 1; found .* --metric video.auc"
     ):
         compare([GOOD], [GOOD.assign(score=GOOD["score"] * 2)], "video.ece")
-    with pytest.raises(BenchError, match="left out: needs 300 reals, here are 50"):
+    with pytest.raises(BenchError, match="left out: an FPR of 1 % needs 300 reals, and there are 50"):
         compare([GOOD], [POOR], "video.tpr_at_fpr1")
     with pytest.raises(BenchError, match=r"undefined \(one class\)"):
         compare([GOOD[GOOD["label"] == 1]], [POOR[POOR["label"] == 1]])
