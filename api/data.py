@@ -219,8 +219,8 @@ def fairness_power(
     if not annotations and root.demo and not can_show_any_gap(report):
         what = f"{dataset} {split or ''}".strip()
         raise BenchError(
-            f"the world {root.protocol} is too small: {what} can show no gap between groups. In --data demo:fair the "
-            "test splits of ff++ and dfdc have 40 real videos per group"
+            f"the world {root.protocol} is too small: {what} can't show any gap between groups. In --data demo:fair "
+            "the test splits of ff++ and dfdc have 40 real videos per group"
         )
     return report, videos.notes
 

@@ -99,8 +99,8 @@ def display_name(card: Card) -> str:
 def describe_origin(card: Card) -> str:
     """Say in one line where the weights come from, and whether they were kept apart from the test set."""
     cell = card.cell
-    parts = [f"weights {cell.weights}, trained on {cell.train}", f"training videos {format_training_videos(cell)}"]
-    parts += [f"selected on {cell.selection}", f"threshold from {format_source(cell)}"]
+    parts = [f"weights: {cell.weights}; trained on: {cell.train}", f"training videos: {format_training_videos(cell)}"]
+    parts += [f"selected on: {cell.selection}", f"threshold from: {format_source(cell)}"]
     if cell.excluded:
         parts.append(f"{count_videos(len(cell.excluded))} excluded on request")
     return "; ".join(parts) + (mark_contaminated(card) if isinstance(card, ScoreCard) else "")

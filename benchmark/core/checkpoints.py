@@ -152,7 +152,9 @@ def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backe
     """
     name = header.get("detector", "")
     if not name:
-        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
+        ways = "" if checkpoint else "--checkpoint FILE, or "
+        problem = f"{checkpoint} doesn't name its detector" if checkpoint else "no detector named"
+        raise BenchError(f"{problem}. Give {ways}--detector NAME. See: bench list detectors")
     if not detectors.is_registered(name):
         raise BenchError(
             f"{checkpoint} says it is of {shorten(name)}, which is not a registered detector. {TYPE_CLASS}"

@@ -212,8 +212,8 @@ def test_a_row_says_where_its_weights_come_from(make):
     assert row.drop("celebdf") is None
     card = make(contaminated=3, training_videos="abc", trained_without=1)
     assert describe_origin(card) == (
-        "weights trained here, trained on ff++:c23; training videos abc, without 1 video; selected on source val; "
-        "threshold from ff++:c23 val (contaminated: trained on 3 of 20 videos)"
+        "weights: trained here; trained on: ff++:c23; training videos: abc, without 1 video; selected on: source val; "
+        "threshold from: ff++:c23 val (contaminated: trained on 3 of 20 videos)"
     )
 
 

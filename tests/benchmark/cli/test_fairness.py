@@ -202,7 +202,7 @@ def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
     assert bench("fairness power --test ff++", **given) == 0
     found = json.loads((tmp_path / "o.json").read_text())
     assert all(g["real"] > 0 and "-" in g["group"] for g in found["groups"])
-    assert "is too small: ff++ test can show no gap between groups. In --data demo:fair" in mistake(
+    assert "is too small: ff++ test can't show any gap between groups. In --data demo:fair" in mistake(
         capsys, "fairness power --test ff++ --split test", **given
     )
     assert "no split 'tests'; it has test, train, val" in mistake(

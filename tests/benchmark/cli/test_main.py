@@ -117,7 +117,7 @@ def test_list_json_is_for_tools(capsys):
         ("data prepare ff++ --split tset", "Did you mean 'test'?"),
         ("score none.csv", "no predictions none.csv"),
         ("leaderboard --runs /nowhere", "no scorecards below /nowhere"),
-        ("predict --test dfd", "say which detector this is"),
+        ("predict --test dfd", "no detector named. Give --checkpoint FILE"),
     ],
 )
 def test_mistakes_are_one_line_errors(line, message, capsys):

@@ -114,7 +114,7 @@ def test_a_header_never_chooses_code(tmp_path, monkeypatch, name):
 
 def test_a_header_names_a_registered_detector(tmp_path):
     assert find_named_detector({"detector": "meso4"}, tmp_path / "c.safetensors").name == "meso4"
-    with pytest.raises(BenchError, match="say which detector this is"):
+    with pytest.raises(BenchError, match=r"doesn't name its detector\. Give --detector NAME"):
         find_named_detector({}, tmp_path / "c.safetensors")
 
 

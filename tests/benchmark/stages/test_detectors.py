@@ -28,7 +28,7 @@ def test_an_unknown_finder_is_refused_when_settings_are_loaded_for_work():
 
 
 def test_a_request_without_a_detector_is_refused():
-    with pytest.raises(BenchError, match="say which detector this is: --detector NAME"):
+    with pytest.raises(BenchError, match=r"no detector named\. Give --checkpoint FILE, or --detector NAME"):
         find_detector(DetectorRequest())
 
 
