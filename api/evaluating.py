@@ -91,9 +91,14 @@ def choose_model(
         wrapped = FileModel("", "", model, inputs)
         wrapped.try_out()
         return wrapped, None
-    if isinstance(model, str | Path) and checkpoint is None and Path(model).is_file():
+    if isinstance(model, str | Path) and checkpoint is None and _is_checkpoint(Path(model)):
         return _name_detector(Path(model)), model
     return str(model) if isinstance(model, Path) else model, checkpoint
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether this is a file, or named like one that is missing, rather than a detector's name."""
+    return path.is_file() or path.suffix in (".safetensors", ".pkl", ".pth", ".pt")
 
 
 def _name_detector(checkpoint: Path) -> str:

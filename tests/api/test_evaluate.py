@@ -107,6 +107,7 @@ def test_datasets_in_several_folders(tiny_world, tmp_path, capsys):
         ("TOY --test dfd --val celebfd", "Did you mean 'celebdf'?"),
         ("onnx:m.onnx --test dfd --crop boxed", "Did you mean 'box'?"),
         ("timm:resnet10t@none.safetensors --test dfd", "no weights none.safetensors"),
+        ("none.safetensors --test dfd", "no checkpoint none.safetensors"),
     ],
 )
 def test_mistakes(line, says, tiny_world, tmp_path, monkeypatch, capsys):
