@@ -18,11 +18,11 @@ VARIABLES: Final = {
     CACHE: "folder for prepared faces, demo worlds and models; default: `XDG_CACHE_HOME/crossfake`, else "
     "`~/.cache/crossfake`",
     MODELS: "folder searched first for the face finder's model files and for published weights",
-    OFFLINE: "if set to anything, nothing is downloaded: no face model, no published weights, no model of the Hub; the "
-    "error of a missing one says where to get it and where to put it",
+    OFFLINE: "if set, nothing is downloaded: no face model, published weights or model from the Hub; the error for a "
+    "missing file says where to get it and where to put it",
     CACHE_HOME: "location of the default cache, as defined by the XDG base directory specification",
     JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
-    RAY_ADDRESS: "the cluster of `--engine ray` where `--address` isn't given; `ray job submit` sets it",
+    RAY_ADDRESS: "the cluster of `--engine ray` if `--address` isn't given; `ray job submit` sets it",
 }
 """What each variable does, by its name."""
 

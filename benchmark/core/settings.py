@@ -97,25 +97,26 @@ class TrainSettings(FrozenSettings):
     )
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
     weight_decay: float = Field(5e-4, ge=0, description="decay of all weights, with any optimizer")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
     sharpness: Literal["none", "sam", "asam"] = Field(
         "none", description="flatten the loss: step with the gradients of the worst point within rho (two passes)"
     )
     rho: float = Field(0.05, gt=0, description="radius of sam; asam, which scales it by each weight, needs about 0.5")
     precision: Annotated[TrainingPrecision, BeforeValidator(read_alias)] = Field(
-        "fp32", description="of training; auto: bf16 where the device has it. --precision is that of scoring"
+        "fp32",
+        description="number format in training; auto: bf16 if the device supports it. --precision is for scoring",
     )
     threads: int | None = Field(None, ge=1, description="processor threads; part of the key, since sums depend on it")
     micro_batch: int | None = Field(
         None,
         ge=1,
         le=MOST_BATCH,
-        description="frames of a step that are computed at once, to fit into memory: gradients of such pieces are "
-        "added up to the whole batch's, and no key changes; but batch norms see a piece, not the batch. None: all",
+        description="frames of a step that are computed at once, to fit into memory. The pieces' gradients add up to "
+        "the whole batch's, and no key changes, but batch norms see one piece at a time. None: all",
     )
     compile: bool = Field(
-        False, description="PyTorch: torch.compile the losses; minutes to start, and other last digits: part of the key"
+        False, description="PyTorch: compile the losses; takes minutes to start, and changes last digits and the key"
     )
     val_frames: int | None = Field(
         None, ge=1, le=MOST_FRAMES, description="frames of each validation video that select the epoch; None: all"
