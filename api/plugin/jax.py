@@ -16,6 +16,7 @@ from ..detectors.common_jax.layers import (
     drop_path,
     dropout,
     max_pool,
+    run_block,
 )
 from ..detectors.common_jax.training import JaxTraining
 
@@ -35,4 +36,5 @@ __all__ = [
     "drop_path",
     "dropout",
     "max_pool",
+    "run_block",
 ]

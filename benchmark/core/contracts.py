@@ -186,6 +186,13 @@ class LearnsInPieces(Protocol):
 
 
 @runtime_checkable
+class RunsBlocksAgain(Protocol):
+    """A detector whose training can run the network's blocks again in the backward pass, if `runs_blocks_again`."""
+
+    runs_blocks_again: bool
+
+
+@runtime_checkable
 class ChecksTraining(Protocol):
     """A detector that doesn't support every training setting."""
 

@@ -1,11 +1,17 @@
-"""Training steps in pieces: one after another, or by several processes, of which rank 0 does everything else."""
+"""Ways to take a training step in less memory: in pieces, on several devices, or running parts of the network again.
+
+Of several processes, rank 0 does everything but the steps.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from .contracts import Arrays, LearnsInPieces
+from .contracts import Arrays, LearnsInPieces, RunsBlocksAgain
 from .errors import BenchError
+
+if TYPE_CHECKING:
+    from .settings import TrainSettings
 
 Told = TypeVar("Told")
 
@@ -66,3 +72,15 @@ def check_pieces(detector: object, who: str, asked: str) -> None:
         raise BenchError(f"{who} has no {asked}, which is for PyTorch detectors. Leave it out")
     if detector.needs_whole_batch:
         raise BenchError(f"{who} can't use {asked}: {detector.needs_whole_batch}. Leave it out")
+
+
+def check_step_settings(detector: object, who: str, settings: TrainSettings) -> None:
+    """Check that a detector, called `who`, can be trained with these `micro_batch` and `remat`.
+
+    Raises:
+        BenchError: it can't.
+    """
+    if settings.micro_batch:
+        check_pieces(detector, who, "train.micro_batch")
+    if settings.remat and not (isinstance(detector, RunsBlocksAgain) and detector.runs_blocks_again):
+        raise BenchError(f"{who} has no train.remat, which is for JAX detectors. Leave it out")

@@ -45,15 +45,17 @@ class BatchScorer:
         return self.score(batch)
 
 
-def explain_training(size: int, in_pieces: bool = False, fits: int | None = None) -> BenchError:
+def explain_training(size: int, in_pieces: bool = False, fits: int | None = None, remat: bool = False) -> BenchError:
     """Return what is said where a training step doesn't fit, of so many images at once.
 
-    `in_pieces`: it can be cut; `fits`: so many were tried, and fit.
+    `in_pieces`: it can be cut; `fits`: so many were tried, and fit; `remat`: blocks could be run again.
     """
     told, half = f"not enough memory to train on {size} images at once", max(size // 2, 1)
     if in_pieces and size > 1:
         advice = f"{fits} at once fit" if fits else "Take a step in pieces"
         return BenchError(f"{told}. {advice}, and it is the same recipe: --set train.micro_batch={fits or half}")
+    if remat:
+        told += ". On a GPU or TPU, --set train.remat=true needs less, and is the same recipe"
     return BenchError(
         f"{told}. Use a smaller batch, which is a different recipe and row: --set train.batch_size={half}"
     )

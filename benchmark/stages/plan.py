@@ -19,7 +19,7 @@ from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import ScoreCard, read_card
-from ..core.shared_steps import check_pieces
+from ..core.shared_steps import check_step_settings
 from ..core.storage import SCORECARD, sweep
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
@@ -376,8 +376,8 @@ def check_detectors(cells: list[Cell], engine: EngineChoice = INLINE) -> None:
             made.inspect_training_set(cell.train.split("train"), {})
         if cell.train and isinstance(made, ChecksTraining):
             made.check_training(cell.settings.train)
-        if cell.is_trained_here and cell.settings.train.micro_batch:
-            check_pieces(made, cell.entry.name, "train.micro_batch")
+        if cell.is_trained_here:
+            check_step_settings(made, cell.entry.name, cell.settings.train)
         if engine.name != "ray":
             check_way(made, cell)
         if cell.is_trained_here and engine.devices > 1:

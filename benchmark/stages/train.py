@@ -74,6 +74,7 @@ class TrainingReport(TypedDict):
     precision: str
     threads: int | None
     micro_batch: int | None
+    remat: bool
     device: dict[str, JsonValue]
     started_from: list[str]
     ranks: int
@@ -147,6 +148,7 @@ class Training:
             "validation": progress.validation,
             "threads": session.threads if isinstance(session, TellsThreads) else None,
             "micro_batch": s.micro_batch,
+            "remat": s.remat,
             "device": self._describe_device(session).to_json(),
             "started_from": list_start_weights(self.detector),
             "ranks": self.ranks.count,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..core.contracts import LearnsInPieces, Trainable, TrainingSession
+from ..core.contracts import LearnsInPieces, RunsBlocksAgain, Trainable, TrainingSession
 from ..core.errors import BenchError
 from ..core.settings import TrainSettings
 from ..core.training_steps import GivesGradients, LaunchesSteps, ReadLosses
@@ -67,7 +67,7 @@ class StepTaker:
             return lambda: losses
         # Out here the error is gone, and with it the memory held by the failed attempt.
         fits = find_fitting(self.session, batch, self._count_at_once() // 2) if self._takes_pieces else None
-        raise explain_training(self._count_at_once(), self._takes_pieces, fits)
+        raise self._explain(fits)
 
     def _read(self, read: ReadLosses) -> Mapping[str, float]:
         try:
@@ -75,7 +75,11 @@ class StepTaker:
         except (MemoryError, RuntimeError) as error:  # JAX says only now that a step didn't fit.
             if not is_out_of_memory(error):
                 raise
-            raise explain_training(self._count_at_once(), self._takes_pieces) from error
+            raise self._explain() from error
+
+    def _explain(self, fits: int | None = None) -> BenchError:
+        again = isinstance(self.detector, RunsBlocksAgain) and self.detector.runs_blocks_again
+        return explain_training(self._count_at_once(), self._takes_pieces, fits, again and not self.settings.remat)
 
     @property
     def _takes_pieces(self) -> bool:

@@ -8,7 +8,7 @@ from jax import Array
 
 from ...benchmark.core.registry import detectors
 from ..common_jax.detector import Named
-from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
+from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool, run_block
 from .jax_plain import JaxPlainClassifier
 from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 
@@ -46,9 +46,17 @@ class Network(nnx.Module):
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, 16)."""
         for i, (*_, pool) in enumerate(MESO_BLOCKS, 1):
-            x = getattr(self, f"bn{i}")(jax.nn.relu(getattr(self, f"conv{i}")(x)), mode)
-            x = max_pool(x, pool, pool)
+            x = run_layer(getattr(self, f"conv{i}"), getattr(self, f"bn{i}"), pool, x, mode)
         x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # The linear layer's weights expect channels first.
         x = jax.nn.leaky_relu(self.fc1(dropout(x, 0.5, mode)), 0.1)
         features = dropout(x, 0.5, mode)
         return {"logits": self.last_linear(features), "features": features}
+
+
+def run_layer(conv: Conv, norm: BatchNorm, pool: int, x: Array, mode: Mode) -> Array:
+    """Convolve a map, and pool it by `pool`; see `run_block`."""
+
+    def run(conv: Conv, norm: BatchNorm, x: Array, mode: Mode) -> Array:
+        return max_pool(norm(jax.nn.relu(conv(x)), mode), pool, pool)
+
+    return run_block(run, conv, norm, x, mode=mode)

@@ -11,7 +11,8 @@ from jax import Array
 from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
 from ..common_jax.detector import Named
-from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
+from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool, run_block
+from .jax_meso import run_layer
 from .jax_plain import Classifier, JaxPlainClassifier
 from .shared import (
     INCEPTION_WIDTHS,
@@ -98,10 +99,10 @@ class MesoInceptionNet(nnx.Module):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return every named output."""
-        inc1 = self.inception1(x, mode)
-        inc2 = self.inception2(inc1, mode)
-        y = max_pool(self.bn1(jax.nn.relu(self.conv1(inc2)), mode), 2, 2)
-        y = max_pool((self.bn2 or self.bn1)(jax.nn.relu(self.conv2(y)), mode), 4, 4)
+        inc1 = run_block(Inception.__call__, self.inception1, x, mode=mode)
+        inc2 = run_block(Inception.__call__, self.inception2, inc1, mode=mode)
+        y = run_layer(self.conv1, self.bn1, 2, inc2, mode)
+        y = run_layer(self.conv2, self.bn2 or self.bn1, 4, y, mode)
         feat = y.transpose(0, 3, 1, 2).reshape(len(y), -1)  # The linear layer's weights expect channels first.
         features = dropout(jax.nn.leaky_relu(self.fc1(dropout(feat, 0.5, mode)), 0.1), 0.5, mode)
         return {"logits": self.fc2(features), "features": features, "feat": feat, "inc1": inc1, "inc2": inc2}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
 import numpy as np
 
 from ...benchmark.core.precisions import AUTO
+from ...benchmark.core.shared_steps import check_step_settings
 from .network_detector import NetworkDetector
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class NetworkTraining(Generic[D]):
     def __init__(
         self, detector: D, settings: TrainSettings, total_steps: int, steps_per_epoch: int, *, fast_bf16: bool
     ):
+        check_step_settings(detector, type(detector).__name__, settings)
         self.detector, self.settings = detector, settings
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.done = 0

@@ -49,6 +49,7 @@ class JaxDetector(NetworkDetector, Generic[Network]):
     """
 
     precision, layout = "fp32", "channels-last"  # Of scores and outputs.
+    runs_blocks_again = True  # In networks that use `run_block`.
     seed = 0  # For the initial weights, drawn when first needed, and for dropout.
 
     def __init__(

@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from .layers import BatchNorm, Conv, Init, Mode, drop_path
+from .layers import BatchNorm, Conv, Init, Mode, drop_path, run_block
 
 SCALES = {"efficientnet-b3": (1.2, 1.4), "efficientnet-b4": (1.4, 1.8)}  # Of width and depth.
 # Blocks, kernel, stride, expansion and channels of B0's stages.
@@ -58,11 +58,15 @@ class EfficientNet(nnx.Module):
 
     def features(self, x: Array, mode: Mode) -> Array:
         """Return the last map (N, H / 32, W / 32, width)."""
-        x = jax.nn.silu(self.bn1(self.conv_stem(x), mode))
+        x = run_block(_run_layer, self.conv_stem, self.bn1, x, mode=mode)
         for stage in self.blocks:
             for block in stage:
-                x = block(x, mode)
-        return jax.nn.silu(self.bn2(self.conv_head(x), mode))
+                x = run_block(MBConv.__call__, block, x, mode=mode)
+        return run_block(_run_layer, self.conv_head, self.bn2, x, mode=mode)
+
+
+def _run_layer(conv: Conv, norm: BatchNorm, x: Array, mode: Mode) -> Array:
+    return jax.nn.silu(norm(conv(x), mode))
 
 
 class MBConv(nnx.Module):

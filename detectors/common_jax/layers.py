@@ -7,7 +7,8 @@ computes in its input's number format; batch statistics are float32, or float64 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -30,13 +31,14 @@ class Mode:
     """How a network is run.
 
     `present` (N,) is 1 for the rows that count and 0 for padding, which batch statistics and `mean` ignore. `rngs`
-    gives dropout its keys; without them nothing is dropped.
+    gives dropout its keys; without them nothing is dropped. `remat` is for `run_block`.
     """
 
     train: bool = False
     present: Array | None = None
     rngs: nnx.Rngs | None = None
     dtype: Any = jnp.float32
+    remat: bool = False
 
     def mean(self, values: Array) -> Array:
         """Return the mean of (N,) values over the rows that count."""
@@ -48,6 +50,22 @@ class Mode:
 
 
 EVALUATION = Mode()
+
+
+def run_block(block: Callable[..., Array], *args: object, mode: Mode) -> Array:
+    """Return `block(*args, mode)`, the result of a part of a network; `args` are its layers and its inputs.
+
+    With `mode.remat`, only the inputs are kept for the backward pass, which runs the block again (Chen et al. 2016,
+    section 4): dropout then draws the same, and running statistics have changed once.
+    """
+    if not mode.remat:
+        return block(*args, mode)
+
+    def run(rngs: nnx.Rngs | None, *args: object) -> Array:
+        return block(*args, replace(mode, rngs=rngs))
+
+    rerun: Callable[..., Array] = nnx.remat(run)
+    return rerun(mode.rngs, *args)
 
 
 Drawn = np.ndarray | jax.ShapeDtypeStruct  # Initial weights, or only their shape.

@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from .layers import BatchNorm, Conv, Init, Mode, avg_pool, max_pool
+from .layers import BatchNorm, Conv, Init, Mode, avg_pool, max_pool, run_block
 
 BLOCKS = {"resnet34": (3, 4, 6, 3), "resnet10t": (1, 1, 1, 1)}
 STRIDES = (2, 4, 8, 16, 32)  # After the stem and the four stages.
@@ -41,12 +41,16 @@ class ResNet(nnx.Module):
 
     def features(self, x: Array, mode: Mode) -> Array:
         """Return the last stage's map (N, H', W', width)."""
-        x = self.conv1(x, mode) if isinstance(self.conv1, TieredStem) else self.conv1(x)
-        x = max_pool(jax.nn.relu(self.bn1(x, mode)), 3, 2, 1)
+        x = run_block(_run_stem, self.conv1, self.bn1, x, mode=mode)
         for stage in range(1, self.stages + 1):
             for block in getattr(self, f"layer{stage}"):
-                x = block(x, mode)
+                x = run_block(BasicBlock.__call__, block, x, mode=mode)
         return x
+
+
+def _run_stem(conv: Conv | TieredStem, norm: BatchNorm, x: Array, mode: Mode) -> Array:
+    x = conv(x, mode) if isinstance(conv, TieredStem) else conv(x)
+    return max_pool(jax.nn.relu(norm(x, mode)), 3, 2, 1)
 
 
 class TieredStem(nnx.Dict):

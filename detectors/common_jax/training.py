@@ -16,8 +16,8 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.device_names import CPU, CUDA
+from ...benchmark.core.display import say_once
 from ...benchmark.core.precisions import check_training_precision
-from ...benchmark.core.shared_steps import check_pieces
 from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
 from .layers import Mode
@@ -44,9 +44,9 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         # On a processor, XLA only emulates bfloat16.
         self.platform = detector.devices[0].platform
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=self.platform != CPU)
-        if settings.micro_batch:
-            check_pieces(detector, type(detector).__name__, "train.micro_batch")
         check_training_precision(self.precision, CUDA if self.platform == "gpu" else self.platform)
+        if settings.remat and self.platform == CPU:
+            say_once("train.remat saves no memory on a processor: XLA merges much of the second run with the first")
         self.optimizer = make_optimizer(settings)
         # Compiled as a whole; otherwise each weight shape would be compiled separately.
         self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])
@@ -90,17 +90,18 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
 
         Pure, so that a second pass can leave the statistics unchanged by ignoring the third result.
         """
-        detector = self.detector
-        dtype = jnp.bfloat16 if self.precision == "bf16" else jnp.float32
-
-        def loss(params: nnx.State, rest: nnx.State) -> tuple[Array, tuple[Named, nnx.State]]:
-            network = nnx.merge(detector.graph, params, rest, copy=True)  # Its statistics change here.
-            mode = Mode(True, batch["present"], nnx.Rngs(dropout=key), dtype)
-            losses = detector.losses(network, batch, mode)
-            return losses["loss"], (losses, nnx.state(network, nnx.Not(nnx.Param)))
-
-        grads, (losses, rest) = jax.grad(loss, has_aux=True)(*weights)
+        grads, (losses, rest) = jax.grad(self.compute_losses, has_aux=True)(*weights, batch, key)
         return losses, grads, rest
+
+    def compute_losses(
+        self, params: nnx.State, rest: nnx.State, batch: Named, key: Array
+    ) -> tuple[Array, tuple[Named, nnx.State]]:
+        """Return the loss of a placed batch (see `make_step_arguments`), all losses, and the rest of the weights."""
+        network = nnx.merge(self.detector.graph, params, rest, copy=True)  # Its statistics change here.
+        dtype = jnp.bfloat16 if self.precision == "bf16" else jnp.float32
+        mode = Mode(True, batch["present"], nnx.Rngs(dropout=key), dtype, self.settings.remat)
+        losses = self.detector.losses(network, batch, mode)
+        return losses["loss"], (losses, nnx.state(network, nnx.Not(nnx.Param)))
 
     def snapshot(self) -> WriteState:
         """Copy weights, optimizer and step for `restore`; dropout's draws depend only on the step."""

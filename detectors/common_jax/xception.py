@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from .layers import BatchNorm, Conv, Init, Mode, max_pool
+from .layers import BatchNorm, Conv, Init, Mode, max_pool, run_block
 
 WIDTHS = (64, 128, 256, 728, 728, 728, 728, 728, 728, 728, 728, 728, 1024)  # Block 1's input, then blocks' outputs.
 
@@ -28,12 +28,16 @@ class Xception(nnx.Module):
 
     def features(self, x: Array, mode: Mode) -> Array:
         """Return the last map (N, H / 32, W / 32, 2048), before any ReLU."""
-        x = jax.nn.relu(self.bn1(self.conv1(x), mode))
-        x = jax.nn.relu(self.bn2(self.conv2(x), mode))
+        x = run_block(_run_layer, self.conv1, self.bn1, x, mode=mode)
+        x = run_block(_run_layer, self.conv2, self.bn2, x, mode=mode)
         for i in range(1, len(WIDTHS)):
-            x = getattr(self, f"block{i}")(x, mode)
-        x = jax.nn.relu(self.bn3(self.conv3(x), mode))
+            x = run_block(Block.__call__, getattr(self, f"block{i}"), x, mode=mode)
+        x = run_block(_run_layer, self.conv3, self.bn3, x, mode=mode)
         return self.bn4(self.conv4(x), mode)
+
+
+def _run_layer(conv: Conv | Separable, norm: BatchNorm, x: Array, mode: Mode) -> Array:
+    return jax.nn.relu(norm(conv(x), mode))
 
 
 class Separable(nnx.Module):

@@ -33,8 +33,6 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
-        if settings.micro_batch:
-            check_pieces(detector, type(detector).__name__, "train.micro_batch")
         check_training_precision(self.precision, detector.device.type)
         layout = choose_training_layout(detector.device)
         detector.network.to(detector.device).to(memory_format=layout)

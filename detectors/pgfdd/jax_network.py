@@ -92,7 +92,8 @@ class FairnessNet(nnx.Module):
         def encode(encoder: Encoder) -> Array:
             return _encode(encoder, x, mode)
 
-        again = nnx.remat(encode) if self.checkpointing and mode.train else encode
+        whole = self.checkpointing and mode.train and not mode.remat  # Blocks are smaller.
+        again = nnx.remat(encode) if whole else encode
         forgery, content, fair = (again(e) for e in (self.encoder_f, self.encoder_c, self.encoder_fair))
         specific, shared, demographic = self.block_spe(forgery), self.block_sha(forgery), self.block_fair(fair)
         maps = {"": shared, "_spe": specific, "_fair": demographic, "_fused": self.fuse(demographic, shared)}

@@ -526,10 +526,10 @@ def test_validation_may_take_fewer_frames_and_epochs(course):
     assert sorted(cut) == sorted([0, 20, 0, 0, 16, 7, 9])
 
 
-def test_default_selection_and_steps_in_pieces_change_no_key():
-    later = {"val_frames", "val_every", "micro_batch", "compile"}
+def test_default_selection_and_what_saves_memory_change_no_key():
+    later = {"val_frames", "val_every", "micro_batch", "remat", "compile"}
     assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - later
-    assert TrainSettings(micro_batch=2).key_content() == TrainSettings().key_content()
+    assert TrainSettings(micro_batch=2, remat=True).key_content() == TrainSettings().key_content()
     assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
@@ -108,6 +110,10 @@ def test_the_error_for_a_step_that_cannot_be_cut_or_retried_only_advises():
         take(Tight(9))
     with pytest.raises(BenchError, match=r"--set train\.micro_batch=16"):
         take(Late(fails_on_reading=True), detector=InPieces())
+    with pytest.raises(BenchError, match=r"--set train\.remat=true"):
+        take(Tight(9), detector=SimpleNamespace(runs_blocks_again=True))
+    with pytest.raises(BenchError, match=r"at once\. Use a smaller batch"):
+        take(Tight(9), detector=SimpleNamespace(runs_blocks_again=True), remat=True)
     assert find_fitting(Tight(0), BATCH, 16) is None
     with pytest.raises(RuntimeError, match="another"):
         take(Late(lambda n: (_ for _ in ()).throw(RuntimeError("another"))))
