@@ -203,7 +203,7 @@ def _measure_gaps(level: str, family: Family, rates: Sequence[PointRates], kept:
     if len(kept) == 1:  # As in the literature's code: against the whole, without a range.
         found = [compute_gaps(of.select(kept).observed) for of in rates]
         return {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, _join_notes(few, note)) for k in GAPS}
-    return {name: measure_gap(name, rates, kept, n, note) for name in GAPS}
+    return measure_gaps(GAPS, rates, kept, n, note)
 
 
 def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str, Estimate]:
@@ -213,20 +213,24 @@ def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str
         return {f"{name}_n{LARGE}": Estimate(None, None, None, 0, few) for name in LARGE_GAPS}
     n = int(_count_smallest(family)[kept].min())
     note = _describe_left_out(family, kept)
-    return {f"{name}_n{LARGE}": measure_gap(name, rates, kept, n, note) for name in LARGE_GAPS}
+    found = measure_gaps(LARGE_GAPS, rates, kept, n, note)
+    return {f"{name}_n{LARGE}": gap for name, gap in found.items()}
 
 
-def measure_gap(name: str, rates: Sequence[PointRates], kept: Sequence[int], n: int, note: str) -> Estimate:
-    """Return a gap between the groups with these indices, from each seed's rates; see the top of this module."""
+def measure_gaps(
+    names: Iterable[str], rates: Sequence[PointRates], kept: Sequence[int], n: int, note: str
+) -> dict[str, Estimate]:
+    """Return gaps between the groups with these indices, from each seed's rates; see the top of this module."""
     chosen = [of.select(kept) for of in rates]
-    values = np.array([compute_gaps(of.observed)[name] for of in chosen])
-    drawn, errors = (
-        np.mean([compute_gaps(of)[name] for of in kinds], axis=0)
-        for kinds in ([of.drawn for of in chosen], [of.errors for of in chosen])
-    )
-    off = np.abs(draw_seed_errors(values, len(errors)))
-    most = {"f_fpr_sum": len(kept), "f_eo": 2 * len(kept)}.get(name, 1)
-    return _interval_around(float(values.mean()), errors + off, np.minimum(drawn + off, most), n, note)
+    of_seeds = [[compute_gaps(kind) for kind in (of.observed, of.drawn, of.errors)] for of in chosen]
+    found = {}
+    for name in names:
+        values = np.array([observed[name] for observed, _, _ in of_seeds])
+        drawn, errors = (np.mean([gaps[kind][name] for gaps in of_seeds], axis=0) for kind in (1, 2))
+        off = np.abs(draw_seed_errors(values, len(errors)))
+        most = {"f_fpr_sum": len(kept), "f_eo": 2 * len(kept)}.get(name, 1)
+        found[name] = _interval_around(float(values.mean()), errors + off, np.minimum(drawn + off, most), n, note)
+    return found
 
 
 def draw_seed_errors(values: ArrayLike, draws: int, seed: int = 0) -> Array:

@@ -35,6 +35,7 @@ PERMUTATIONS = 1000
 _MANY = 4000  # from this many people, the asymptotic distribution is used
 _ENUMERATED = 5000  # up to this many ways to split people into two groups, all are tried
 _WORTH_A_CELL = 50  # as long as a cell of a table is drawn, this many people are permuted
+_BLOCK = 100  # permutations that are added up at once: few enough to stay in the processor's cache
 _TRIED = 3  # people at a time who may join or leave a group
 _EXACT_OUTCOMES = 4000  # up to this many outcomes of two groups are enumerated for the smallest gap
 WANTED_POWER = 0.8
@@ -158,7 +159,8 @@ def _draw_sums(values: Array, sizes: Codes) -> Array:
     if len(kinds) * len(sizes) * _WORTH_A_CELL < len(values):
         return np.asarray(_draw_tables(counts, sizes) @ kinds)
     if len(sizes) == 2:
-        sums = draw_halves(len(values), int(sizes.min())) @ values
+        inside = draw_halves(len(values), int(sizes.min()))
+        sums = np.concatenate([inside[k : k + _BLOCK] @ values for k in range(0, PERMUTATIONS, _BLOCK)])
         both = [sums, values.sum(0) - sums]
         return np.stack(both if sizes[0] <= sizes[1] else both[::-1], axis=1)
     ends = np.cumsum(sizes) - sizes

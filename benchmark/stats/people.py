@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -36,24 +37,36 @@ class Spread(NamedTuple):
 class People:
     """The people in some videos; two people who are only swapped with each other count as one.
 
-    `first` (videos,) numbers who is shown. `person` (videos, people) marks who is shown or used, and `pair` (videos,
-    pairs) every two people of a video; it has no columns if nobody appears in another's videos.
+    `first` (videos,) numbers who is shown, among `size` people. `marks` has `person` and `pair`; None if nobody appears
+    in another's videos.
     """
 
     first: NDArray[np.int64]
-    person: scipy.sparse.csr_array
-    pair: scipy.sparse.csr_array
+    size: int
+    marks: tuple[scipy.sparse.csr_array, scipy.sparse.csr_array] | None = None
 
     @property
     def crossed(self) -> bool:
         """Whether a person appears in videos of several others."""
-        return bool(self.pair.shape[1])
+        return self.marks is not None
+
+    @cached_property
+    def person(self) -> scipy.sparse.csr_array:
+        """Who is shown or used, (videos, people)."""
+        if self.marks:
+            return self.marks[0]
+        count = len(self.first)
+        return scipy.sparse.csr_array((np.ones(count), self.first, np.arange(count + 1)), shape=(count, self.size))
+
+    @cached_property
+    def pair(self) -> scipy.sparse.csr_array:
+        """Every two people of a video, (videos, pairs)."""
+        return self.marks[1] if self.marks else scipy.sparse.csr_array((len(self.first), 0))
 
     def restrict(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> People:
         """Return the people of some videos, given by mask or index; people keep their numbers."""
-        if not self.crossed:
-            return _keep_apart(self.first[chosen], self.person.shape[1])
-        return People(self.first[chosen], self.person[chosen], self.pair[chosen])
+        marks = (self.marks[0][chosen], self.marks[1][chosen]) if self.marks else None
+        return People(self.first[chosen], self.size, marks)
 
     def count(self, among: NDArray[np.bool_] | None = None) -> int:
         """Return how many people are shown in the videos, or in those `among` them."""
@@ -108,14 +121,7 @@ def _count_effective(weights: Array) -> float:
 def number_apart(clusters: ArrayLike) -> People:
     """Return people who appear only in their own videos, given each video's person number, (videos,)."""
     first = np.unique(np.asarray(clusters, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
-    return _keep_apart(first, int(first.max(initial=-1)) + 1)
-
-
-def _keep_apart(first: NDArray[np.int64], count: int) -> People:
-    """Return `count` people, of whom each of these videos shows one, (videos,), and nobody else."""
-    rows = np.arange(len(first) + 1)
-    person = scipy.sparse.csr_array((np.ones(len(first)), first, rows), shape=(len(first), count))
-    return People(first, person, scipy.sparse.csr_array((len(first), 0)))
+    return People(first, int(first.max(initial=-1)) + 1)
 
 
 def find_people(identity: Sequence[str]) -> People:
@@ -138,7 +144,8 @@ def find_people(identity: Sequence[str]) -> People:
         [two.setdefault((min(a, b), max(a, b)), len(two)) for k, a in enumerate(m) for b in m[k + 1 :]] for m in members
     ]
     first = np.array([m[0] for m in members], dtype=np.int64)
-    return People(first, _mark(members, len(codes)), _mark(shared, len(two)))
+    marks = (_mark(members, len(codes)), _mark(shared, len(two))) if two else None
+    return People(first, len(codes), marks)
 
 
 def _find_pairs(videos: Iterable[tuple[str, ...]]) -> dict[str, str]:

@@ -23,15 +23,18 @@ def share_tail(count: int) -> float:
     return float(1 - LEVEL ** (1 / max(count, 1))) / 2
 
 
-def bound_share(found: Measured, people: People, more: float = 0.0, tail: float = TAIL) -> tuple[float, float]:
-    """Return the interval of a mean of zeros and ones, with `more` variance from elsewhere and `tail` beyond each end.
+def bound_share(
+    found: Measured, people: People, variance: float | None = None, tail: float = TAIL
+) -> tuple[float, float]:
+    """Return the interval of a mean of zeros and ones from its variance (default: people's), `tail` beyond each end.
 
     With few mistakes the variance depends strongly on whose they are, so one more mistake could lower an end. An end is
     therefore the largest over all smaller numbers of mistakes, placed where they are least informative, and over none
     at all, which is worth as many trials as there are people. This makes it monotone in the share.
     """
     assert found.sizes is not None
-    variance = people.measure_spread(found.influence, found.among).of_level + more
+    if variance is None:
+        variance = people.measure_spread(found.influence, found.among).of_level
     hits = found.influence * found.sizes.sum() + found.sizes * found.value
     sizes = people.add_up(found.sizes)
     low, high = (_bound_above(people.add_up(of), sizes, variance, tail) for of in (found.sizes - hits, hits))
@@ -63,10 +66,10 @@ def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:
     shares = fewer[:, None] / total
     adds = kinds[:, 0] - 2 * shares * kinds[:, 1]  # per hit, if all of a person's samples are hits
     order = np.argsort(-adds, axis=1)
-    room = np.take_along_axis(np.broadcast_to(kinds[:, 0] * counts, adds.shape), order, 1)
+    room = (kinds[:, 0] * counts)[order]
     before = np.cumsum(room, axis=1) - room
     taken = np.clip(fewer[:, None] - before, 0, room)
-    squares = shares[:, 0] ** 2 * (sizes**2).sum() + (taken * np.take_along_axis(adds, order, 1)).sum(1)
+    squares = shares[:, 0] ** 2 * (sizes**2).sum() + (taken * adds[np.arange(len(adds))[:, None], order]).sum(1)
     return np.asarray(np.maximum(squares, 0) * people / max(people - 1, 1) / total**2)
 
 

@@ -8,7 +8,7 @@ import pytest
 from crossfake.benchmark.core.group_comparisons import AttributeTests
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stats.attributes import cross_attributes
-from crossfake.benchmark.stats.group_gaps import measure_gap
+from crossfake.benchmark.stats.group_gaps import measure_gaps
 from crossfake.benchmark.stats.group_rates import GroupRates, Scored, find_rates, tabulate_groups
 from crossfake.benchmark.stats.group_tests import (
     compare_attributes,
@@ -236,7 +236,7 @@ def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -
         own = score + s.label * shifts if metric == "auc" else score + np.where(s.label == 1, 3.0, lifts)
         table = pd.DataFrame({"label": s.label, "score": own, "group": names})
         groups = tabulate_groups(Scored(table, rows, people, at), ["group"])["group"]
-        gap = measure_gap(name, [find_rates(groups, "at", 400)], kept, min(cells), "")
+        gap = measure_gaps([name], [find_rates(groups, "at", 400)], kept, min(cells), "")[name]
         worst = int(choose([g.rates["at"][metric].value for g in groups]))
         rate = estimate_worst(groups[worst], metric, len(cells))
         widths = gap.hi - gap.lo, rate.hi - rate.lo
