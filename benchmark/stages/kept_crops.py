@@ -128,7 +128,7 @@ def keep_crops(
         return None
     identity = hash_cropper(cropper)
     if identity is None:
-        reporter.say("crops aren't kept: what cuts them was made in a script or notebook. Move it to a file or package")
+        reporter.say("crops aren't kept: their code is in a script or notebook. Move it to a file or package")
         return None
     kept = KeptCrops(store, cropper, store.folder.with_name(f"{store.folder.name}.crops-{identity}"))
     people = [(video.id, store.count_people(video.id) if faces.people != "main" else 1) for video in videos]
