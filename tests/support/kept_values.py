@@ -9,7 +9,7 @@ from crossfake.detectors.common_jax.training import JaxTraining
 
 
 def count_kept(session: JaxTraining, batch: Arrays) -> int:
-    """Return the bytes that are kept for the gradients beside the weights, before any compiler has seen the step."""
+    """Return the bytes kept for the gradients, without the weights, before the step is compiled."""
     (params, rest, _), placed, *_ = session.make_step_arguments(dict(batch))
 
     def keep(params, key):

@@ -1,4 +1,4 @@
-"""`train.remat`: the same step from fewer kept values, in every network that JAX trains."""
+"""`train.remat` gives the same step from fewer stored values, in every network that JAX trains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANCHORS = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.
 
 
 class Block(nnx.Module):
-    """A block with batch norm and dropout, and dropout behind it."""
+    """A block with batch norm and dropout, followed by dropout."""
 
     def __init__(self, init):
         self.conv1, self.bn1, self.fc = Conv(3, 4, 3, init, stride=4), BatchNorm(4, init), Linear(4, 2, init)
@@ -48,7 +48,7 @@ def start_session(detector, **settings):
 
 
 def trace(detector, remat: bool, more=()):
-    """Return how many blocks run again, and the bytes kept for gradients beside weights; runs nothing."""
+    """Return how many blocks run again, and the bytes kept for gradients without the weights; nothing is run."""
     session, batch = start_session(detector, remat=remat)
     given = batch | dict(more)
     (params, rest, _), placed, *_ = session.make_step_arguments(given)
@@ -57,7 +57,7 @@ def trace(detector, remat: bool, more=()):
 
 
 def test_gradients_and_statistics_are_the_same_with_dropout():
-    """Its draws are repeated, and a second run of a block doesn't count as a second batch."""
+    """The random draws are repeated, and the second run of a block isn't counted as another batch."""
     found = []
     for remat in (False, True):
         session, batch = start_session(JaxPlainClassifier(Block, 32), remat=remat)
@@ -73,7 +73,7 @@ def test_gradients_and_statistics_are_the_same_with_dropout():
 
 
 def test_a_block_keeps_its_input_alone(capsys):
-    """A processor's compiler may undo that, which is said."""
+    """The compiler for CPUs may undo that, and a message says so."""
     (runs, kept), (runs_again, kept_again) = (trace(JaxPlainClassifier(Block, 32), remat) for remat in (False, True))
     assert (runs, runs_again) == (0, 1)
     size_of_input = 2 * 32 * 32 * 3 * 4
