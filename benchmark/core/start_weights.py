@@ -9,12 +9,18 @@ from .contracts import HasNetwork, Scores
 
 @runtime_checkable
 class TellsStart(Protocol):
-    """A network, or a part of one, that says what it started from: `resnet34.tv_in1k sha256:...`."""
+    """A detector, its network, or a part of that, which says what it started from: `resnet34.tv_in1k sha256:...`."""
 
     started_from: str
 
 
 def list_start_weights(detector: Scores) -> list[str]:
-    """Return what the parts of a detector's network started from, without duplicates; empty for random weights."""
-    parts = getattr(detector.network, "modules", None) if isinstance(detector, HasNetwork) else None
-    return sorted({part.started_from for part in parts() if isinstance(part, TellsStart)}) if callable(parts) else []
+    """Return what a detector, or the parts of its network, started from, without duplicates; empty if at random."""
+    modules = getattr(detector.network, "modules", None) if isinstance(detector, HasNetwork) else None
+    parts: list[object] = [detector, *(modules() if callable(modules) else [])]
+    return sorted({part.started_from for part in parts if isinstance(part, TellsStart)} - {""})
+
+
+def join_start_weights(detector: Scores) -> str:
+    """Return `list_start_weights` as one line, as checkpoints have it."""
+    return "; ".join(list_start_weights(detector))

@@ -29,6 +29,7 @@ from ..core.predictions import (
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, describe_time
 from ..core.scorecard import Card, ScoreCard, Scoring
+from ..core.start_weights import join_start_weights
 from ..core.storage import (
     CHECKPOINT,
     FAILURE,
@@ -235,8 +236,8 @@ class Stages:
             trained_on["videos"] = fingerprints  # Unknown if there are only faces.
         if cell.settings.train.precision == AUTO and report["precision"] != "fp32":
             trained_on["precision"] = report["precision"]
-        if report["started_from"]:
-            trained_on["started_from"] = "; ".join(report["started_from"])
+        if started_from := join_start_weights(made):
+            trained_on["started_from"] = started_from
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)

@@ -21,6 +21,7 @@ from jax.stages import Compiled
 from jax.typing import DTypeLike
 
 from ...benchmark.core.environment import JAX_CACHE
+from ...benchmark.core.start_weights import TellsStart
 from ...benchmark.core.storage import cache_home
 from ..common.network_detector import NetworkDetector
 from .layers import EVALUATION, Init, Mode
@@ -57,6 +58,7 @@ class JaxDetector(NetworkDetector, Generic[Network]):
     ) -> None:
         _enable_compilation_cache()
         self.start = start
+        self.started_from = start.started_from if isinstance(start, TellsStart) else ""
         self.rebuild(build)
         self._spread(find_jax_devices())
         self.compile_seconds = 0.0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
+from ...benchmark.core.checkpoints import TrainedOn, read_header
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key, name_start
 from ...benchmark.core.storage import cache_home
@@ -19,15 +21,25 @@ import json, sys
 from pathlib import Path
 from crossfake.benchmark.core.checkpoints import save
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.start_weights import join_start_weights
 from crossfake.detectors import create
 try:
-    save(create(sys.argv[1], backend="torch", **json.loads(sys.argv[2])), Path(sys.argv[3]), {})
+    made = create(sys.argv[1], backend="torch", **json.loads(sys.argv[2]))
+    save(made, Path(sys.argv[3]), {"trained_on": {"started_from": join_start_weights(made)}})
 except BenchError as error:
     sys.exit(str(error))
 """
 
 
-def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: object) -> dict[str, np.ndarray]:
+class StartWeights(dict[str, np.ndarray]):
+    """Weights by name, and the files that they are from; see `TellsStart`."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray], started_from: str):
+        super().__init__(weights)
+        self.started_from = started_from
+
+
+def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: object) -> StartWeights:
     """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, if `keep`
     accepts them.
 
@@ -37,9 +49,14 @@ def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options:
         BenchError: torch isn't installed, or timm can't fetch the weights.
     """
     path = cache_home() / "imagenet" / f"{detector}.{hash_key(name_start(options))}.safetensors"
-    if not path.is_file():
+    if "started_from" not in _read_origin(path):  # Nor had those that earlier versions kept.
         command = [sys.executable, "-c", _FETCH, detector, json.dumps(options), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BenchError(done.stderr.strip().splitlines()[-1])
-    return to_named_arrays({k: v for k, v in read_checkpoint(path).items() if keep(k)}, str(path))
+    kept = to_named_arrays({k: v for k, v in read_checkpoint(path).items() if keep(k)}, str(path))
+    return StartWeights(kept, _read_origin(path)["started_from"])
+
+
+def _read_origin(path: Path) -> TrainedOn:
+    return read_header(path).get("trained_on", {}) if path.is_file() else {}

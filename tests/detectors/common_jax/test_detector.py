@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from crossfake.benchmark.core.contracts import Trainable
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.start_weights import list_start_weights
 from crossfake.detectors import create, create_from
 from crossfake.detectors.common_jax.imagenet import load_imagenet_weights
 from crossfake.detectors.common_jax.training import climb_to_sharpest, make_optimizer
@@ -390,6 +392,21 @@ def test_imagenet_weights_come_from_the_pytorch_port_once(elsewhere, tmp_path, m
     state, plain = detector.state(), meso().state()
     assert np.array_equal(state["conv1.weight"], start["conv1.weight"])
     assert all(np.array_equal(state[k], v) for k, v in plain.items() if k != "conv1.weight")
+
+
+def test_trainings_say_which_file_they_started_from_as_in_pytorch(tmp_path, monkeypatch):
+    """Weights that an earlier version kept, without that record, are fetched anew."""
+    torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", run_here)
+    torch.save(timm.create_model("resnet10t", **CADDM["backbone_args"]).state_dict(), tmp_path / "own.pth")
+    first, second = (create("caddm", one, **CADDM, pretrained=str(tmp_path / "own.pth")) for one in ("torch", "jax"))
+    told = [f"sha256:{hashlib.sha256((tmp_path / 'own.pth').read_bytes()).hexdigest()}"]
+    assert list_start_weights(second) == list_start_weights(first) == told
+    (kept,) = (tmp_path / "imagenet").iterdir()
+    save(first, kept, {})
+    assert list_start_weights(create("caddm", "jax", **CADDM, pretrained=str(tmp_path / "own.pth"))) == told
+    assert list_start_weights(create("caddm", "jax", **CADDM)) == []
 
 
 def test_unavailable_imagenet_weights_are_reported():
