@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -162,8 +163,7 @@ def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int
     found = group.rates["at" if rate == "auc" else point][rate]
     if np.isnan(found.value) or _count_people(group, found) < 2:  # One person says nothing about others.
         return np.full(draws, np.nan)
-    key = [("fpr", "tpr", "auc").index(rate), number]
-    uniform = np.random.default_rng(key).permutation((np.arange(draws) + 0.5) / max(draws, 1))
+    uniform = _draw_levels(("fpr", "tpr", "auc").index(rate), number, draws)
     if rate == "auc" and 0 < found.value < 1:
         spread = group.people.measure_spread(found.influence)
         reach = scipy.special.stdtrit(count_freedom(spread), uniform) * spread.of_level**0.5
@@ -175,6 +175,12 @@ def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int
     above = scipy.special.betaincinv(hits + 0.75, misses + 0.25, levels)
     below = scipy.special.betaincinv(hits + 0.25, misses + 0.75, levels)
     return np.asarray(np.interp(uniform, levels, np.where(levels < 0.5, below, above)))
+
+
+@lru_cache(maxsize=256)
+def _draw_levels(rate: int, number: int, draws: int) -> Array:
+    """Draw quantiles' levels in a random order, (draws,), the same each time."""
+    return np.random.default_rng([rate, number]).permutation((np.arange(draws) + 0.5) / max(draws, 1))
 
 
 def _count_people(group: GroupRates, found: Measured) -> int:

@@ -102,7 +102,7 @@ def find_influence(name: str, curve: Curve, value: float) -> tuple[Array, Array]
 
 
 def _influence_auc(curve: Curve, value: float) -> tuple[Array, Array]:
-    fakes, reals = (np.diff(count, prepend=0) for count in (curve.fakes, curve.reals))
+    fakes, reals = curve.steps
     below = 1 - (curve.reals - reals / 2) / curve.reals[-1]
     above = (curve.fakes - fakes / 2) / curve.fakes[-1]
     return (below - value) / curve.fakes[-1], (above - value) / curve.reals[-1]
@@ -110,9 +110,10 @@ def _influence_auc(curve: Curve, value: float) -> tuple[Array, Array]:
 
 def _influence_ap(curve: Curve, _: float) -> tuple[Array, Array]:
     """Treat the class sizes as fixed: remove the effect of a larger share of fakes."""
-    fakes, reals = (np.diff(count, prepend=0) for count in (curve.fakes, curve.reals))
+    fakes, reals = curve.steps
     called = curve.fakes + curve.reals
-    more, less = (np.cumsum((fakes * n / called**2)[::-1])[::-1] for n in (curve.reals, curve.fakes))
+    squared = called**2
+    more, less = (np.cumsum((fakes * n / squared)[::-1])[::-1] for n in (curve.reals, curve.fakes))
     each = (curve.fakes / called + more) / curve.fakes[-1], -less / curve.fakes[-1]
     of_fakes, of_reals = (of - (of * n).sum() / n.sum() for of, n in zip(each, (fakes, reals), strict=True))
     return of_fakes, of_reals

@@ -32,8 +32,8 @@ class Curve:
         """Area under the curve: the share of (fake, real) pairs in the right order, ties counting half."""
         if not self.thresholds.size:
             return self._make_undefined()
-        width = np.diff(self.reals, axis=-1, prepend=0)
-        height = self.fakes - 0.5 * np.diff(self.fakes, axis=-1, prepend=0)
+        fakes, width = self.steps
+        height = self.fakes - 0.5 * fakes
         return _ratio((width * height).sum(-1), self.fakes[..., -1] * self.reals[..., -1])
 
     def average_precision(self) -> Array:
@@ -41,7 +41,7 @@ class Curve:
         if not self.thresholds.size:
             return self._make_undefined()
         precision = np.nan_to_num(_ratio(self.fakes, self.fakes + self.reals))
-        area = (precision * np.diff(self.fakes, axis=-1, prepend=0)).sum(-1)
+        area = (precision * self.steps[0]).sum(-1)
         return np.where(self.reals[..., -1] > 0, _ratio(area, self.fakes[..., -1]), np.nan)
 
     def equal_error_rate(self) -> Array:
@@ -70,6 +70,12 @@ class Curve:
         pad = [(0, 0)] * (self.fakes.ndim - 1) + [(1, 0)]
         fpr, tpr = (np.pad(_ratio(count, count[..., -1:]), pad) for count in (self.reals, self.fakes))
         return fpr, tpr
+
+    @cached_property
+    def steps(self) -> tuple[Array, Array]:
+        """Weights of the fakes and of the reals at each threshold, (..., thresholds)."""
+        fakes, reals = (np.diff(count, axis=-1, prepend=0) for count in (self.fakes, self.reals))
+        return fakes, reals
 
     def outline(self, points: int = 101) -> list[tuple[float, float]]:
         """Return (FPR, TPR) along the curve, in roughly equal steps; empty without samples of both classes."""

@@ -48,7 +48,7 @@ def _allow_for_threshold(
         needed = f"an FPR of {100 * level:.0f} % needs {LEAST_FALSE_ALARMS / level:.0f} reals"
         return replace(found, value=np.nan, without=f"left out: {needed}, and there are {reals}")
     fpr, tpr = rates
-    called = (place < np.count_nonzero(fpr <= level) - 1).astype(float)
+    called = place < np.count_nonzero(fpr <= level) - 1
     alarms, hits = (measure_mean(samples, called, samples.rows(k)) for k in (REAL, FAKE))
     low, high = _find_thresholds(fpr, level, _count_trials(alarms, samples, reals))
     own = bound_share(hits, samples.people)

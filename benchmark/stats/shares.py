@@ -50,8 +50,11 @@ def _bound_above(hits: Array, sizes: Array, variance: float, tail: float) -> flo
         return none
     fewer = np.arange(1, min(np.ceil(count - 1e-9), _MOST_STEPS + 1))
     variances = np.append(_find_most_variance(hits, sizes, fewer), variance)
-    trials = count_trials(np.append(fewer, count) / total, variances, total, people)
-    return float(max(none, bound_korn_graubard(np.append(fewer, count) / total, trials, tail).max()))
+    shares = np.append(fewer, count) / total
+    trials = count_trials(shares, variances, total, people)
+    # A smaller share with no fewer trials than a larger one can't have the highest end.
+    open_ = np.append(trials[:-1] < np.minimum.accumulate(trials[:0:-1])[::-1], True)
+    return float(max(none, bound_korn_graubard(shares[open_], trials[open_], tail).max()))
 
 
 def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:

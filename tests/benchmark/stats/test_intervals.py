@@ -22,6 +22,7 @@ from crossfake.benchmark.stats.intervals import (
 )
 from crossfake.benchmark.stats.people import People, find_people, number_apart
 from crossfake.benchmark.stats.rankings import measure_ranking
+from crossfake.benchmark.stats.shares import bound_korn_graubard
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import beta, t
@@ -216,3 +217,11 @@ def test_holm_keeps_the_order_and_never_helps(p):
     assert (adjusted >= np.array(p) - 1e-15).all()
     assert (adjusted <= np.minimum(np.array(p) * len(p), 1) + 1e-12).all()
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.05, 1e5), st.floats(1, 10), st.floats(1, 2), st.floats(1e-5, 0.025))
+def test_a_larger_share_of_fewer_trials_has_a_higher_end(share, trials, more, larger, tail):
+    """Why the ends of other shares needn't be computed."""
+    shares = np.array([share, min(share * larger, 0.999)])
+    low, high = bound_korn_graubard(shares, np.array([trials * more, trials]), tail)
+    assert low <= high
