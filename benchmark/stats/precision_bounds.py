@@ -21,7 +21,7 @@ from .metrics import Array
 from .shares import TAIL
 
 _ELEMENTS = 500_000  # of one array at a time
-_TOGETHER = 16  # draws that are measured together: few enough to stay in the processor's cache
+_TOGETHER = 32  # draws that are measured together: few enough to stay in the processor's cache
 
 
 class _Ranked(NamedTuple):
