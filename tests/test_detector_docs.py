@@ -25,6 +25,14 @@ def test_a_card_of_a_published_detector_is_complete_and_has_a_recipe(entry):
     assert f"\n  {entry.name}:" in (CONFIGS / "demo.yaml").read_text(encoding="utf-8")
 
 
+OTHERS = [e for e in detectors.entries() if e.backend == "torch" and e not in FIELD and e.name != "timm"]
+
+
+@pytest.mark.parametrize("entry", OTHERS, ids=lambda e: e.name)
+def test_cards_of_the_first_detectors_and_of_plain_backbones_are_complete_too(entry):
+    assert {field for field in FIELDS if not entry.card.get(field)} <= {"license"}
+
+
 def test_ports_of_published_detectors_have_the_same_defaults():
     for entry in FIELD:
         assert entry.card["defaults"] == detectors.find(entry.name, "torch").card["defaults"]

@@ -20,9 +20,17 @@ from .shared import CaddmMixin
     backend="torch",
     title="CADDM (Implicit Identity Leakage)",
     paper="Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization",
+    venue="CVPR",
     year=2023,
     url="https://arxiv.org/abs/2210.14457",
-    license="Apache-2.0",
+    license="original: Apache-2.0",
+    weights="the authors' (Apache-2.0); starts from timm's tf_efficientnet_b4.aa_in1k (ResNet-34: resnet34.tv_in1k)",
+    input="224 px BGR",
+    crop="aligned to a template by eyes, nose and mouth; released weights expect dlib's 81 landmarks",
+    normalisation="none (0..255), as in the released code",
+    pooling="mean over frames",
+    faithful_to="paper, with the released code's bugs fixed, and selected on the source's validation split; "
+    "--set options.recipe=reference trains with them",
     can=("crop", "load", "save", "sample", "train", "features", "artifacts", "parameters"),
 )
 class Caddm(CaddmMixin, TorchDetector):
