@@ -47,6 +47,10 @@ board: install
 	OMP_NUM_THREADS=1 $(VENV)/bin/bench speed runs/board --no-videos --threads 1 --seconds 20 --runs runs/board
 	$(VENV)/bin/bench leaderboard --runs runs/board --out leaderboards --name demo
 
+# Where the environment says not to, compiled modules are kept all the same: else each of a hundred processes, which the
+# tests start, compiles them again.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 test: install
 	$(VENV)/bin/python -m pytest
 

@@ -19,6 +19,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypedDict, TypeVar, runtime_checkable
@@ -213,7 +214,15 @@ class Registry:
         return _choose_backend(matches, name, backend)
 
     def _match(self, name: str) -> list[Entry]:
-        return [e for e in self.entries() if name.casefold() in _list_spellings(e)] or self._parametrise(name)
+        return self._by_spelling.get(name.casefold()) or self._parametrise(name)
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries():
+            for spelling in _list_spellings(entry):
+                found.setdefault(spelling, []).append(entry)
+        return found
 
     def _parametrise(self, name: str) -> list[Entry]:
         """`timm:resnet50` is the plugin `timm` with its card's `takes` option set to `resnet50`."""

@@ -48,18 +48,18 @@ def test_pooled_numbers_are_read_back_to_the_last_digit(seeds, pooled, monkeypat
     assert read_pooled(seeds) == pooled
 
 
-def test_other_cards_predictions_or_code_are_pooled_again(seeds, pooled, monkeypatch):
-    made = [pooled]
-    monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: (made.append(pool_seeds(cards)), made[-1])[1])
+def test_other_cards_predictions_or_code_are_pooled_again(seeds, pooling, monkeypatch):
+    read_pooled(seeds)
     strict = seeds[0].model_copy(update={"threshold": Threshold(value=2.0, rule="no score is as high")})
-    assert read_pooled([strict, seeds[1]]) == made[1] != pooled
+    read_pooled([strict, seeds[1]])
     table, metadata = read_predictions(seeds[0].predictions_path)
     write_predictions(seeds[0].predictions_path, table.assign(score=1 - table["score"]), metadata)
-    assert read_pooled(seeds) == made[2] != pooled
-    monkeypatch.setattr(pooled_seeds, "_hash_code", lambda: "other")
     read_pooled(seeds)
-    assert len(made) == 4
-    assert len(list_files()) == 3
+    monkeypatch.setattr(pooled_seeds, "_hash_code", lambda: "other")
+    for _ in range(2):
+        read_pooled(seeds)
+    assert pooling == [seeds, [strict, seeds[1]], seeds, seeds]
+    assert len(list_files()) == 4
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"metrics": {}}', '{"metrics": {"video.auc": 3}}'])
