@@ -16,6 +16,7 @@ from crossfake.plugin import BenchError
 from tiny_models import save_classifier, write_onnx
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "your_detector.md").read_text(encoding="utf-8")
+LINES = [line.removeprefix("bench ") for line in PAGE.splitlines() if line.startswith("bench eval ")]
 QUICK = "--workers 0 -q --set score.draws=20"
 MINE = """
 class MyDetector:
@@ -44,26 +45,35 @@ def test_the_page_does_what_it_says(tiny_world, own_videos, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_DATA", str(tiny_world))
     write_onnx(Path("model.onnx"), np.array([[1.0, -1.0], [0.5, 0.0], [0.0, 2.0]]))
-    save_classifier(Path("my_classifier"), ["Real", "Fake"], {"size": {"height": 32, "width": 32}})
     torch.save(timm.create_model("resnet10t", num_classes=2).state_dict(), "weights.safetensors")
     Path("mine.py").write_text(MINE)
-    lines = [line for line in PAGE.splitlines() if line.startswith("bench eval ")]
-    assert len(lines) == 4
+    lines = [line for line in LINES if "hf:" not in line]
+    assert len(lines) == len(LINES) - 1 == 3
     for line in lines:
-        assert bench(f"{line.removeprefix('bench ')} {QUICK}") == 0
+        assert bench(f"{line} {QUICK}") == 0
     cards = read_cards(Path("runs"))
-    assert {c["cell"]["detector"] for c in cards} == {
-        *("onnx:model", "hf:my_classifier", "timm:resnet10t@weights", "local/mine.mydetector")
-    }
+    assert {c["cell"]["detector"] for c in cards} == {"onnx:model", "timm:resnet10t@weights", "local/mine.mydetector"}
     by_test = {(c["cell"]["detector"], c["cell"]["test"]): c for c in cards}
     assert by_test["onnx:model", f"folder:{own_videos}"]["coverage"]["scored"] == 4
     assert by_test["onnx:model", "celebdf"]["cell"]["train"] == "unknown"
-    assert "acc" not in by_test["hf:my_classifier", "dfdc"]["metrics"]
     assert "video.acc" in by_test["local/mine.mydetector", "dfd:c23"]["metrics"]
     code = re.search(r"```python\n(import crossfake\nimport timm.*?)```", PAGE, re.DOTALL)[1]
     space: dict = {}
     exec(code.replace("size=64", "size=64, workers=0, settings={'score.draws': 20}"), space)
     assert {name.partition(".")[0] for name in space["results"].table()["detector"]} == {"local/ResNet"}
+
+
+@pytest.mark.slow  # Importing transformers takes most of it; tests/detectors/model_files loads and scores with one.
+def test_the_page_evaluates_a_hugging_face_model(tiny_world, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_DATA", str(tiny_world))
+    save_classifier(Path("my_classifier"), ["Real", "Fake"], {"size": {"height": 32, "width": 32}})
+    (line,) = (line for line in LINES if "hf:" in line)
+    assert bench(f"{line} {QUICK}") == 0
+    (card,) = read_cards(Path("runs"))
+    assert (card["cell"]["detector"], card["cell"]["test"]) == ("hf:my_classifier", "dfdc")
+    assert "acc" not in card["metrics"]
 
 
 def test_a_checkpoint_says_what_it_was_trained_on(tiny_world, tmp_path):
