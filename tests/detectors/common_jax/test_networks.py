@@ -87,7 +87,7 @@ def test_a_block_equals_timms(case):
     for key, value in theirs.named_buffers():
         np.testing.assert_allclose(flatten_state(rest)[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
     theirs.eval()
-    y = nnx.merge(graph, params, rest)(jnp.asarray(x), EVALUATION)
+    y = jax.jit(lambda *state: nnx.merge(graph, *state)(jnp.asarray(x), EVALUATION))(params, rest)
     np.testing.assert_allclose(
         y.transpose(0, 3, 1, 2), theirs(torch.from_numpy(x).permute(0, 3, 1, 2).double()).detach(), atol=1e-4
     )

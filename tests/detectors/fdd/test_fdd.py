@@ -141,7 +141,7 @@ def test_the_jax_ports_losses_and_gradients_equal_pytorchs(name):
     errors, groups = compute_errors(x, torch.tensor(label[:7])), torch.tensor(group[:7])
     loss = compute_cvar(errors, 0.5) if name == "dag-fdd" else compute_group_cvar(errors, groups, 0.5, 0.9)
     loss.backward()
-    value, gradient = jax.value_and_grad(compute)(logits)
+    value, gradient = jax.jit(jax.value_and_grad(compute))(logits)
     assert float(value) == pytest.approx(loss.item(), abs=1e-6)
     np.testing.assert_allclose(gradient[:7], x.grad, atol=1e-6)
     assert not np.any(gradient[7:])

@@ -16,6 +16,7 @@ from crossfake.detectors.pgfdd import jax_objective as objective
 from crossfake.detectors.pgfdd.labels import AIFACE_COUNTS, FFPP_COUNTS, GROUPS, compute_ldam_margins
 
 SCALES = {"A_mixed16": 2, "B_big64": 4, "C_onegroup": 2, "D_tight": 0.01, "E_singletons": 5, "F_wide32": 12}
+rotate_within_kinds = jax.jit(objective.rotate_within_kinds, static_argnames="popped")
 
 
 def test_ldam_loss_matches(losses, signed):
@@ -33,7 +34,7 @@ def test_ldam_loss_matches(losses, signed):
 def test_contrastive_loss_matches(losses, signed):
     case = losses["contrastive"]
     label, kinds = jnp.asarray([0] * 4 + [1] * 4), jnp.asarray(case["spe_label"])
-    anchors = objective.rotate_within_kinds(label), objective.rotate_within_kinds(kinds, popped=True)
+    anchors = rotate_within_kinds(label), rotate_within_kinds(kinds, popped=True)
     assert anchors[0].tolist() == case["anchor_idx_common_real"] + case["anchor_idx_common_fake"]
     assert anchors[1].tolist() == case["anchor_idx_specific"]
 
@@ -51,12 +52,10 @@ def test_contrastive_loss_matches(losses, signed):
 @given(st.lists(st.integers(-1, 5), min_size=8, max_size=8), st.booleans())
 def test_rotated_anchors_equal_pytorchs(kinds, popped):
     torch = pytest.importorskip("torch")
-    from crossfake.detectors.pgfdd.objective import rotate_within_kinds
+    from crossfake.detectors.pgfdd.objective import rotate_within_kinds as rotate_like_pytorch
 
-    assert (
-        objective.rotate_within_kinds(jnp.asarray(kinds), popped).tolist()
-        == rotate_within_kinds(torch.tensor(kinds), popped).tolist()
-    )
+    found = rotate_within_kinds(jnp.asarray(kinds), popped=popped)
+    assert found.tolist() == rotate_like_pytorch(torch.tensor(kinds), popped).tolist()
 
 
 def test_shuffled_anchors_are_permutations_within_each_kind():
@@ -126,12 +125,12 @@ def compile_for(mode, loss):
 
 
 def test_padding_pairs_add_nothing(signed):
-    features, anchors = signed("con_common", (8, 16), 2), objective.rotate_within_kinds(jnp.asarray([0] * 4 + [1] * 4))
+    features, anchors = signed("con_common", (8, 16), 2), rotate_within_kinds(jnp.asarray([0] * 4 + [1] * 4))
     rows = np.array([0, 1, 2, 3, 0, 4, 5, 6, 7, 0])
     present = np.float32([1, 1, 1, 1, 0] * 2)
     padded = np.where(present[:, None] > 0, features[rows], 0)
     kinds = Mode(present=present).where_present(jnp.asarray([0] * 5 + [1] * 5), -1)
-    found = compile_for(Mode(present=present), objective.contrastive_loss)(padded, objective.rotate_within_kinds(kinds))
+    found = compile_for(Mode(present=present), objective.contrastive_loss)(padded, rotate_within_kinds(kinds))
     expected = compile_for(EVALUATION, objective.contrastive_loss)(features, anchors)
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
     images = signed("image", (8, 2, 2, 3), 1)
