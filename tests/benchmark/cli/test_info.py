@@ -18,7 +18,12 @@ def test_a_detectors_card_options_recipe_and_published_numbers(capsys):
     pytest.importorskip("torch")
     assert bench("info caddm") == 0
     told = capsys.readouterr().out
-    for part in ("Implicit Identity Leakage", "licence: Apache-2.0", "backends: jax, torch", "options.input_size"):
+    for part in (
+        "Implicit Identity Leakage",
+        "licence: original: Apache-2.0",
+        "backends: jax, torch",
+        "options.input_size",
+    ):
         assert part in told
     assert "lr: 0.00036" in told
     assert any("CADDM (EfficientNet-b4)" in line and "0.939" in line for line in told.splitlines())
