@@ -37,6 +37,7 @@ _ENUMERATED = 5000  # up to this many ways to split people into two groups, all 
 _WORTH_A_CELL = 50  # as long as a cell of a table is drawn, this many people are permuted
 _BLOCK = 100  # permutations that are added up at once: few enough to stay in the processor's cache
 _TRIED = 3  # people at a time who may join or leave a group
+_EQUAL = 1e-9  # influences, which are about 1 / people, that differ by less than this share of it differ by rounding
 _EXACT_OUTCOMES = 4000  # up to this many outcomes of two groups are enumerated for the smallest gap
 WANTED_POWER = 0.8
 Codes = NDArray[np.int64]
@@ -132,6 +133,7 @@ def _permute(values: Array, groups: Codes) -> Array:
     """
     n = len(values)
     spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1:])
+    spread = np.where(spread > (_EQUAL / max(n, 1)) ** 2, spread, 0)
     sizes = np.bincount(groups)
     sizes = sizes[sizes > 0]
     if not (spread > 0).any() or len(sizes) < 2:
@@ -245,7 +247,7 @@ def _test_exactly(a: Array, b: Array, kinds: Array, videos: float) -> float | No
 
     The latter is Fisher's; otherwise all ways to split the people are tried if there are few.
     """
-    if not len(a) or not len(b):
+    if not len(a) or not len(b) or kinds[-1] - kinds[0] < _EQUAL / (len(a) + len(b)):
         return 1.0
     if len(kinds) <= 2 and videos <= 1:
         hits = [int(np.count_nonzero(of > kinds.mean())) for of in (a, b)]
