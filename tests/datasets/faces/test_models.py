@@ -1,9 +1,15 @@
+import errno
 import hashlib
+import io
 import json
+import os
+import urllib.request
 from pathlib import Path
 
 import pytest
+from crossfake.benchmark.core import fetching
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.storage import WriteError
 from crossfake.datasets.faces import models
 from crossfake.datasets.faces.models import DLIB81, MESH, Model, find_model
 
@@ -17,11 +23,21 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.delenv("BENCH_MODELS", raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "MODULE", "no_such_package_at_all")
-    monkeypatch.setattr(models, "download", refuse)
+    monkeypatch.setattr(fetching, "check_online", refuse)
 
 
-def refuse(url: str, path: Path, most: int):
+def refuse(url: str):
     raise OSError("no network")
+
+
+class Response(io.BytesIO):
+    length = 0  # Bytes still to come.
+
+
+def serve(content: bytes, monkeypatch: pytest.MonkeyPatch):
+    """Have a network in which every file has this content."""
+    monkeypatch.setattr(fetching, "check_online", lambda url: None)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Response(content))
 
 
 def test_folder_given_by_the_user_comes_first(monkeypatch, tmp_path):
@@ -36,18 +52,40 @@ def test_installed_package_is_used_without_being_imported(monkeypatch):
 
 
 def test_download_is_kept_and_used_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "download", lambda url, path, most: path.write_bytes(CONTENT))
+    serve(CONTENT, monkeypatch)
     path = find_model(MODEL)
     assert path == tmp_path / "cache" / "models" / "tiny.tflite"
-    monkeypatch.setattr(models, "download", refuse)
+    monkeypatch.setattr(fetching, "check_online", refuse)
     assert find_model(MODEL).read_bytes() == CONTENT
 
 
 def test_download_of_something_else_is_refused_and_not_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "download", lambda url, path, most: path.write_bytes(b"<html>sign in</html>"))
+    serve(b"<html>sign in</html>", monkeypatch)
     with pytest.raises(BenchError, match=r"models\.invalid/tiny\.tflite is not the expected file: sha256"):
         find_model(MODEL)
     assert not list((tmp_path / "cache").rglob("*.tflite"))
+
+
+def test_a_full_disk_is_not_reported_as_a_missing_network(monkeypatch, tmp_path):
+    serve(CONTENT, monkeypatch)
+
+    def fill(_: int):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(WriteError, match=r"tiny\.tflite can't be written: No space left on device\. Make room"):
+        find_model(MODEL)
+
+
+def test_a_firewall_is_not_reported_as_a_folder_that_cannot_be_written(monkeypatch):
+    def block(url: str):
+        raise OSError("[Errno 1] Operation not permitted")
+
+    monkeypatch.setattr(fetching, "check_online", block)
+    with pytest.raises(
+        BenchError, match=r"no face model tiny\.tflite.*\(tried: \[Errno 1\] Operation not permitted\)$"
+    ):
+        find_model(MODEL)
 
 
 def test_wrong_file_is_refused_with_its_path(monkeypatch, tmp_path):
