@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...benchmark.core.checkpoints import TrainedOn, read_header
+from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key, name_start
 from ...benchmark.core.storage import cache_home
@@ -43,19 +44,23 @@ def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options:
     """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, if `keep`
     accepts them.
 
-    They are kept in the cache folder as safetensors, so that torch and timm are needed only the first time.
+    They are kept in the cache folder as safetensors, so that torch and timm are needed only the first time. An earlier
+    version kept them without the name of their file: they are fetched again, and used as they are if that fails.
 
     Raises:
         BenchError: torch isn't installed, or timm can't fetch the weights.
     """
     path = cache_home() / "imagenet" / f"{detector}.{hash_key(name_start(options))}.safetensors"
-    if "started_from" not in _read_origin(path):  # Nor had those that earlier versions kept.
+    if "started_from" not in _read_origin(path):
         command = [sys.executable, "-c", _FETCH, detector, json.dumps(options), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        reason = (done.stderr or "").strip().splitlines()[-1:] or ["the process was killed"]
+        if done.returncode and not path.is_file():
+            raise BenchError(reason[0])
         if done.returncode:
-            raise BenchError(done.stderr.strip().splitlines()[-1])
+            say_once(f"note: {path} doesn't say which file it is from, and can't be fetched again ({reason[0]})")
     kept = to_named_arrays({k: v for k, v in read_checkpoint(path).items() if keep(k)}, str(path))
-    return StartWeights(kept, _read_origin(path)["started_from"])
+    return StartWeights(kept, _read_origin(path).get("started_from", ""))
 
 
 def _read_origin(path: Path) -> TrainedOn:

@@ -394,8 +394,8 @@ def test_imagenet_weights_come_from_the_pytorch_port_once(elsewhere, tmp_path, m
     assert all(np.array_equal(state[k], v) for k, v in plain.items() if k != "conv1.weight")
 
 
-def test_trainings_say_which_file_they_started_from_as_in_pytorch(tmp_path, monkeypatch):
-    """Weights that an earlier version kept, without that record, are fetched anew."""
+def test_trainings_say_which_file_they_started_from_as_in_pytorch(tmp_path, monkeypatch, capsys):
+    """Weights that an earlier version kept, without that record, are fetched again, or used if they can't be."""
     torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", run_here)
@@ -405,6 +405,12 @@ def test_trainings_say_which_file_they_started_from_as_in_pytorch(tmp_path, monk
     assert list_start_weights(second) == list_start_weights(first) == told
     (kept,) = (tmp_path / "imagenet").iterdir()
     save(first, kept, {})
+    with monkeypatch.context() as offline:
+        offline.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", "no torch\n"))
+        old = create("caddm", "jax", **CADDM, pretrained=str(tmp_path / "own.pth"))
+    assert list_start_weights(old) == []
+    assert np.array_equal(old.state()["base_model.conv1.0.weight"], second.state()["base_model.conv1.0.weight"])
+    assert "doesn't say which file it is from, and can't be fetched again (no torch)" in capsys.readouterr().err
     assert list_start_weights(create("caddm", "jax", **CADDM, pretrained=str(tmp_path / "own.pth"))) == told
     assert list_start_weights(create("caddm", "jax", **CADDM)) == []
 
