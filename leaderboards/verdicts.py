@@ -85,7 +85,8 @@ def _compare(o: Overview) -> list[str]:
         return []
     partial = [row for row in o.ranked if o.table.standings[row.key].coverage < MIN_COVERAGE]
     worse = len(o.ranked) - len(o.best) - len([row for row in partial if row not in o.best])
-    said = [f"These {len(o.best)} don't differ significantly."] if len(o.best) > 1 else []
+    which = f"{'These' if len(o.best) <= MOST_NAMED else 'The best'} {len(o.best)}"
+    said = [f"{which} don't differ significantly."] if len(o.best) > 1 else []
     said += [f"The other {'row is' if worse == 1 else f'{worse} are'} worse."] if worse else []
     left_out = ", ".join(_name(o, row) for row in partial)
     return [*said, *([f"Not considered (less than 98 % of the videos scored): {left_out}."] if partial else [])]
@@ -103,15 +104,15 @@ def _say_drop(o: Overview) -> str:
     if o.train == NOT_KNOWN:
         return "The training data isn't known, so there is no drop to compare with."
     if o.targets == [o.train]:
-        return f"It was tested on {o.train} alone, which says nothing about other datasets."
+        return f"Tests on {o.train} alone say nothing about other datasets."
     drops = [e for row in o.looked_at for t in o.targets if (e := row.drop(t)) and e.value is not None]
     if not drops:
-        return f"How much it loses away from {o.train} isn't known."
+        return f"The drop away from {o.train} isn't known."
     shown = format_range([e.value for e in drops if e.value is not None])
     sure = sum(e.lo is not None and e.lo > 0 for e in drops)
     if not sure:
         return f"Away from {o.train}, AUC doesn't fall significantly ({shown})."
-    extent = "" if sure == len(drops) else f"; {sure} of {len(drops)} drops are significant"
+    extent = "" if sure == len(drops) else f"; {sure} of {len(drops)} drops {'is' if sure == 1 else 'are'} significant"
     return f"Away from {o.train}, AUC falls by {shown}{extent}."
 
 
@@ -146,8 +147,8 @@ def _say_whom(o: Overview) -> str:
         return f"Groups can't be compared: {few}."
     (group, times), *_ = Counter(g.group for g in worst).most_common()
     values = [g.worst.value for g in worst if g.worst and g.worst.value is not None and g.group == group]
-    of_rows = f" in all {times} rows" if times == len(worst) else f" in {times} of {len(worst)} rows"
-    rows = "" if len(worst) == 1 else of_rows
+    of_rows = f"{times} of {len(worst)}" if times < len(worst) else "both" if times == 2 else f"all {times}"
+    rows = "" if len(worst) == 1 else f" in {of_rows} rows"
     found = f"{format_range(values)}; {count_groups(worst[0])} count"
     return f"The group {group} has the lowest AUC on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}"
 
@@ -174,7 +175,8 @@ def _say_speed(o: Overview) -> str:
     said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images per second"
     if fastest is not first and condition in first.speeds:
         said += f", {speed.best.value / first.speeds[condition].best.value:.1f} times as many as {_name(o, first)}"
-    busy = " Other work slowed some of them down." if any(s.is_disturbed for _, s in measured) else ""
+    slowed = "it" if len(measured) == 1 else "some of them"
+    busy = f" Other work slowed {slowed} down." if any(s.is_disturbed for _, s in measured) else ""
     return f"{said} ({condition.describe()}).{busy}"
 
 

@@ -56,6 +56,7 @@ def test_many_ties_are_described_as_none_standing_out(row):
     said = verdict(*(row("x" * i, 1.0) for i in range(1, 7)))
     assert said.headline == "No detector stands out: 6 of 6 don't differ significantly from the best"
     assert said.choose.count(";") == 3  # Four are named.
+    assert said.choose.endswith(". The best 6 don't differ significantly.")
 
 
 def test_a_row_without_some_videos_cannot_be_the_best(row):
@@ -76,7 +77,7 @@ def test_the_verdict_says_why_there_are_no_ranks(row, make_failed):
 def test_a_row_tested_only_on_its_training_set_claims_nothing_about_others(make):
     said = verdict(make("ff++:c23", 0.9))
     assert "on ff++:c23, its own training set" in said.choose
-    assert said.trust == "It was tested on ff++:c23 alone, which says nothing about other datasets."
+    assert said.trust == "Tests on ff++:c23 alone say nothing about other datasets."
 
 
 def test_the_drop_and_the_threshold_come_with_their_uncertainty(make):
@@ -100,8 +101,8 @@ def test_the_drop_and_the_threshold_come_with_their_uncertainty(make):
         "with this few videos the true rate may still be 5 %."
     )
     some = verdict(home, measured("celebdf", 0.7, 0.02, (0.3, 0.2, 0.4)), measured("dfdc", 0.8, 0.2, (0.2, 0.1, 0.4)))
-    assert some.trust.startswith("Away from ff++:c23, AUC falls by 0.10 to 0.20; 1 of 2 drops are significant. ")
-    assert verdict(make()).trust == "How much it loses away from ff++:c23 isn't known."
+    assert some.trust.startswith("Away from ff++:c23, AUC falls by 0.10 to 0.20; 1 of 2 drops is significant. ")
+    assert verdict(make()).trust == "The drop away from ff++:c23 isn't known."
 
 
 def test_rows_of_unknown_training_are_not_said_to_be_tested_on_unseen_data(make):
@@ -115,6 +116,9 @@ def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make
     said = verdict(make()).fails_for
     assert said.startswith("The group f-a has the lowest AUC on celebdf (0.70; 2 of 3 groups count). ")
     assert said.endswith("With 9 videos in the smallest cell, the gap may be chance.")
+    rows = [make(name=name, recipe_key=name) for name in "abc"]
+    assert "has the lowest AUC on celebdf in both rows (" in verdict(*rows[:2]).fails_for
+    assert "has the lowest AUC on celebdf in all 3 rows (" in verdict(*rows).fails_for
     metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
     assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is significant.")
     assert verdict(make(groups={})).fails_for == "Gender and race aren't annotated."
@@ -136,4 +140,5 @@ def test_the_fastest_candidate_is_named_with_where_it_was_measured(make, make_sp
     assert say(own, elsewhere) == "meso4: 100 images per second (AMD EPYC, fp32, 2 threads)."
     busy = make_speed(250.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})
     assert say(own, busy).endswith(". Other work slowed some of them down.")
+    assert say(busy).endswith(". Other work slowed it down.")
     assert say() == "Speed wasn't measured. To measure it: bench speed."
