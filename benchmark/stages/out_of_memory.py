@@ -54,8 +54,7 @@ def explain_training(size: int, in_pieces: bool = False, fits: int | None = None
     if in_pieces and size > 1:
         advice = f"{fits} at once fit" if fits else "Take a step in pieces"
         return BenchError(f"{told}. {advice}, and it is the same recipe: --set train.micro_batch={fits or half}")
-    if remat:
-        told += ". On a GPU or TPU, --set train.remat=true needs less, and is the same recipe"
+    ways = "On a GPU or TPU, --set train.remat=true needs less, and is the same recipe. Or use" if remat else "Use"
     return BenchError(
-        f"{told}. Use a smaller batch, which is a different recipe and row: --set train.batch_size={half}"
+        f"{told}. {ways} a smaller batch, which is a different recipe and row: --set train.batch_size={half}"
     )

@@ -62,7 +62,7 @@ _BENCH_NAMES: dict[str, Callable[[str], str]] = {
     year=2019,
     url="https://arxiv.org/abs/1905.11946",
     weights="DeepfakeBench's (variant deepfakebench; CC BY-NC 4.0); starts from timm's "
-    "tf_efficientnet_b4.ns_jft_in1k (NoisyStudent on JFT)",
+    "tf_efficientnet_b4.ns_jft_in1k (NoisyStudent on JFT); deepfakebench: from tf_efficientnet_b4.aa_in1k",
     input="256 px RGB",
     crop="square face box, enlarged 1.3 times",
     normalisation="-1..1 (mean = std = 0.5)",
@@ -80,7 +80,7 @@ _BENCH_NAMES: dict[str, Callable[[str], str]] = {
     title="ResNet-34",
     paper="Deep Residual Learning for Image Recognition",
     venue="CVPR",
-    year=2015,
+    year=2016,
     url="https://arxiv.org/abs/1512.03385",
     weights="none published for deepfakes; starts from timm's resnet34.a1_in1k",
     input="224 px RGB",

@@ -91,7 +91,7 @@ NETWORKS: dict[str, type[XceptionClassifier | EfficientNetClassifier | ResNetCla
     backend="jax",
     aliases=("resnet-34",),
     title="ResNet-34",
-    year=2015,
+    year=2016,
     input_size=224,
     options={"arch": "resnet34", "input_size": 224},
     can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),

@@ -30,7 +30,7 @@ from .shared import CaddmMixin
     normalisation="none (0..255), as in the released code",
     pooling="mean over frames",
     faithful_to="paper, with the released code's bugs fixed, and selected on the source's validation split; "
-    "--set options.recipe=reference trains with them",
+    "--set options.recipe=reference trains with the bugs",
     can=("crop", "load", "save", "sample", "train", "features", "artifacts", "parameters"),
 )
 class Caddm(CaddmMixin, TorchDetector):

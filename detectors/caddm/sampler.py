@@ -36,7 +36,7 @@ Corners = tuple[float, ...]
 
 @dataclass(frozen=True)
 class SwapPolicy:
-    """A flag for each difference between the released code and the paper (True is the paper's way), then the shares."""
+    """A flag for each difference between the released code and the paper (True is the paper's way), then shares and factors."""
 
     boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched against (x, y) anchors.
     poisson_in_place: bool = True  # Poisson blending pastes in place, with any mask.
@@ -72,7 +72,7 @@ def make_policy(name: str, changes: Options | None = None) -> SwapPolicy:
     check_options("caddm", changes, known, "recipe_args")
     made = bind_options(SwapPolicy, {**asdict(POLICIES[name]), **changes})()
     for field in changes:
-        if known[field].kind is float:  # A probability, or a factor on several.
+        if known[field].kind is float:  # A share or a factor.
             most = math.inf if field == "photometric" else 1
             check_range("caddm", f"recipe_args.{field}", getattr(made, field), 0, most, known[field].example)
     return made

@@ -154,7 +154,7 @@ class LmdbFile:
                 raise self._make_error("a value is outside its page")
             return page[node.start : node.start + node.size]
         if node.start + 8 > len(page):
-            raise self._make_error("a value lies outside its page")
+            raise self._make_error("a value is outside its page")
         (first,) = struct.unpack_from("<Q", page, node.start)
         start, end = first * self._meta.page_size + HEADER, (self._meta.last_page + 1) * self._meta.page_size
         if start + node.size > end:
