@@ -36,7 +36,7 @@ Corners = tuple[float, ...]
 
 @dataclass(frozen=True)
 class SwapPolicy:
-    """A flag for each difference between the released code and the paper (True is the paper's way), then shares and factors."""
+    """Flags for differences between the released code and the paper (True is the paper's way); shares and factors."""
 
     boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched against (x, y) anchors.
     poisson_in_place: bool = True  # Poisson blending pastes in place, with any mask.

@@ -138,14 +138,14 @@ def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collectio
     return rows
 
 
-_CELLS = re.compile(r"Expected (?P<header>\d+) fields in line (?P<row>\d+), saw (?P<cells>\d+)")
+_CELLS = re.compile(r"Expected \d+ fields in line (?P<row>\d+), saw (?P<cells>\d+)")
 _QUOTE = re.compile(r"EOF inside string starting at row (?P<row>\d+)")
 
 
-def _explain_parser(message: str) -> str:
-    """Say in our words what pandas' parser says of a row."""
+def _explain_parser(message: str, columns: int) -> str:
+    """Say in our words what pandas' parser says of a row; it expects as many cells as in the first row."""
     if found := _CELLS.search(message):
-        return f"row {found['row']} has {found['cells']} cells, but the header has {found['header']}"
+        return f"row {found['row']} has {found['cells']} cells, but the header has {columns}"
     if found := _QUOTE.search(message):
         return f"row {int(found['row']) + 1}: a quotation mark is never closed"
     return shorten(message)
@@ -172,7 +172,7 @@ def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Unp
             io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **options
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
-        raise BenchError(f"{path} can't be read as a table: {_explain_parser(str(error))}") from None
+        raise BenchError(f"{path} can't be read as a table: {_explain_parser(str(error), len(names))}") from None
     if not isinstance(table.index, pd.RangeIndex):  # Where pandas puts cells beyond the header's.
         raise BenchError(f"{path} can't be read as a table: rows have more cells than the header")
     return table

@@ -145,8 +145,11 @@ def test_csv_flaws_are_reported_by_row(write):
     long = write("a.csv", "a,b\n1,2,3\n")
     assert "a.csv" in refusal(read_arrow, long)
     assert "more cells than the header" in refusal(read_csv_frame, long, open_csv(long), ["a", "b"])
-    ragged, unclosed = write("r.csv", "a,b\n1,2\n1,2,3\n"), write("u.csv", 'a,b\n1,2\n"3,4\n5,6\n')
-    assert "row 3 has 3 cells, but the header has 2" in refusal(read_csv_frame, ragged, open_csv(ragged), ["a", "b"])
+    unclosed = write("u.csv", 'a,b\n1,2\n"3,4\n5,6\n')
+    for rows, cells in (("1,2\n1,2,3\n", 3), ("1,2,3\n1,2,3,4\n", 4)):
+        ragged = write("r.csv", f"a,b\n{rows}")
+        told = refusal(read_csv_frame, ragged, open_csv(ragged), ["a", "b"])
+        assert f"row 3 has {cells} cells, but the header has 2" in told
     assert "row 3: a quotation mark is never closed" in refusal(
         read_csv_frame, unclosed, open_csv(unclosed), ["a", "b"]
     )

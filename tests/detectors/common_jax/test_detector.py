@@ -406,7 +406,8 @@ def test_trainings_say_which_file_they_started_from_as_in_pytorch(tmp_path, monk
     (kept,) = (tmp_path / "imagenet").iterdir()
     save(first, kept, {})
     with monkeypatch.context() as offline:
-        offline.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", "no torch\n"))
+        failed = subprocess.CompletedProcess([], 1, "", "no torch\n")
+        offline.setattr(subprocess, "run", lambda *_, **__: failed)
         old = create("caddm", "jax", **CADDM, pretrained=str(tmp_path / "own.pth"))
     assert list_start_weights(old) == []
     assert np.array_equal(old.state()["base_model.conv1.0.weight"], second.state()["base_model.conv1.0.weight"])
