@@ -150,19 +150,20 @@ def _say_whom(o: Overview) -> str:
     of_rows = f"{times} of {len(worst)}" if times < len(worst) else "both" if times == 2 else f"all {times}"
     rows = "" if len(worst) == 1 else f" in {of_rows} rows"
     found = f"{format_range(values)}; {count_groups(worst[0])} count"
-    return f"The group {group} has the lowest AUC on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}"
+    return f"The group {group} has the lowest AUC on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}".rstrip()
 
 
 def _hedge_gaps(found: Sequence[GroupSummary]) -> str:
-    """Say whether the gaps between groups are significant."""
+    """Say whether the gaps between groups are significant; nothing if none was measured."""
     gaps = [g.gap for g in found if g.gap and g.gap.value is not None]
+    if not gaps:
+        return ""
     sure = sum(e.lo is not None and e.lo > 0 for e in gaps)
-    fewest = min((e.n for e in gaps), default=0)
-    if sure == len(gaps) > 0:
+    if sure == len(gaps):
         return "The gap between groups is significant."
     if sure:
         return f"The gap between groups is significant in {sure} of {len(gaps)} rows."
-    return f"With {fewest} videos in the smallest cell, the gap may be chance."
+    return f"With {min(e.n for e in gaps)} videos in the smallest cell, the gap may be chance."
 
 
 def _say_speed(o: Overview) -> str:

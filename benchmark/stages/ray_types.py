@@ -1,4 +1,4 @@
-"""What is used of Ray, as types: Ray needn't be installed, and its own say little."""
+"""The part of Ray that is used, as types: Ray needn't be installed, and its own types say little."""
 
 from __future__ import annotations
 

@@ -121,6 +121,8 @@ def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make
     assert "has the lowest AUC on celebdf in all 3 rows (" in verdict(*rows).fails_for
     metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
     assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is significant.")
+    without = {name: e for name, e in make().metrics.items() if name != gap}
+    assert verdict(make(metrics=without)).fails_for.endswith(" (0.70; 2 of 3 groups count).")
     assert verdict(make(groups={})).fails_for == "Gender and race aren't annotated."
     few = {"gender": {"f": make().groups["intersection"]["f-b"]}}
     assert verdict(make(groups=few)).fails_for == (
