@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -66,7 +67,10 @@ def download(
     """
     check_online(url)
     with write_atomically(path) as temporary:
-        _receive(url, temporary, most_bytes)
+        try:
+            _receive(url, temporary, most_bytes)
+        except HTTPException as error:
+            raise OSError(f"{url} broke off: {error}") from None
         check(temporary)
 
 

@@ -28,6 +28,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.send_response(200)
+        if "chunks" in self.path:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n" % len(CONTENT) + CONTENT[:-100])
+            return
         self.send_header("Content-Length", str(len(CONTENT) + (100 if "broken" in self.path else 0)))
         self.end_headers()
         self.wfile.write(CONTENT)
@@ -99,9 +104,10 @@ def test_a_refusing_proxy_is_reported(monkeypatch):
             check_online("http://example.invalid/weights.pth")
 
 
-def test_half_a_download_leaves_nothing(tmp_path):
-    with serve() as address, pytest.raises(OSError, match="broke off: 100 bytes are missing"):
-        download(f"{address}/broken.pth", tmp_path / "weights.pth")
+@pytest.mark.parametrize("name", ["broken.pth", "chunks.pth"])
+def test_half_a_download_leaves_nothing(name, tmp_path):
+    with serve() as address, pytest.raises(OSError, match=f"{name} broke off"):
+        download(f"{address}/{name}", tmp_path / "weights.pth")
     assert list(tmp_path.iterdir()) == []
 
 
