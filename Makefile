@@ -1,6 +1,6 @@
 # make demo   sets everything up and runs the main job on the demo world; make demo BACKEND=jax without PyTorch, in megabytes
-# make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*;
-#             make board BOARD=caddm,meso4 SEEDS=0 trains these, once
+# make board  trains every detector on the demo world, CADDM and PG-FDD three times, tests them, and rewrites leaderboards/demo.*;
+#             make board BOARD=caddm,meso4 REPEATED=meso4 trains these, one of them three times
 # make test   sets everything up and runs the tests
 # make test-slow   runs the long tests: full-size networks, coverage of intervals (an hour, 8 GB of memory)
 # make docs   builds the documentation site into build/site
@@ -40,10 +40,11 @@ bench: install
 
 # Runs are kept: if stopped and restarted, it continues where it was.
 BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag-fdd,daw-fdd,mesoinception4,spsl,core,clip-probe,dino-probe,gend,effort,f3net,recce,ucf,forensics-adapter
-SEEDS := 0,1,2
+REPEATED := caddm,pgfdd,pgfdd_fixed
+ON_DEMO := --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --runs runs/board --no-speed
 board: install
-	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --seed $(SEEDS) \
-		--runs runs/board --no-speed
+	$(VENV)/bin/bench run --detector $(BOARD) --seed 0 $(ON_DEMO)
+	$(VENV)/bin/bench run --detector $(REPEATED) --seed 0,1,2 $(ON_DEMO)
 	OMP_NUM_THREADS=1 $(VENV)/bin/bench speed runs/board --no-videos --threads 1 --seconds 20 --runs runs/board
 	$(VENV)/bin/bench leaderboard --runs runs/board --out leaderboards --name demo
 
