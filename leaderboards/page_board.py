@@ -110,7 +110,7 @@ class PageBoard:
         groups = [Column("Worst group", where), Column("Gap", "each group’s AUC", "", draw_scale(self.groups_axis))]
         alone = len(o.table.conditions) == 1  # Then the text above the table says it.
         speeds = [Column("Speed", "img/s" if alone else f"img/s, {c.describe()}") for c in o.table.conditions]
-        made = [Column(name) for name in o.varying]
+        made = [Column(name.capitalize()) for name in o.varying]
         return [*mean, *tests, *drop, *groups, *speeds, Column("Params", "millions"), *made]
 
     def _describe_test(self, test: str) -> str:
@@ -131,7 +131,7 @@ class PageBoard:
         cells = [*self._score(row), *self._judge_groups(row)]
         cells += [Cell(format_speed(row.speeds.get(c)), label=f"img/s, {c.describe()}") for c in o.table.conditions]
         cells.append(Cell(format_cost(row)[0], label="M params"))
-        cells += [Cell(describe_making(row)[name], "made", label=name) for name in o.varying]
+        cells += [Cell(describe_making(row)[name], "made", label=name.capitalize()) for name in o.varying]
         rank = format_rank(o.table, row)
         return Line(self.anchor(row), told, self.find_tier(row), words, name, rank, cells)
 

@@ -235,7 +235,7 @@ def test_facts_shared_by_all_rows_are_above_the_table_and_others_are_columns(mak
     assert names == ["Mean", "celebdf", "Worst group", "Gap", "Speed", "Params"]
     shared, names = head(make(), make(recipe_key="b", name="b", backend="jax"))
     assert "Trained on ff++:c23; seeds 0; selected on source val;" in shared
-    assert names[-1] == "backend"
+    assert names[-1] == "Backend"
 
 
 def test_the_page_shows_its_date_version_and_files(make):
