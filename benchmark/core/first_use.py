@@ -19,8 +19,7 @@ def list_used(name: str) -> list[str]:
     Raises:
         BenchError: the record can't be read.
     """
-    used: list[str] = _read().get(name, [])
-    return used
+    return _read().get(name, [])
 
 
 def record_use(name: str, sha256: str) -> None:

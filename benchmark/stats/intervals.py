@@ -119,8 +119,7 @@ def estimate_share(found: Measured, people: People, *, n: int, parts: Parts = ()
 
 def _bound_share(found: Measured, people: People, parts: Parts, tail: float) -> tuple[float, float]:
     spread = people.measure_spread(found.influence, found.among)
-    more = _widen(spread.of_level, max(spread.people - 1, 1), parts, tail) - spread.of_level
-    return bound_share(found, people, spread.of_level + more, tail)
+    return bound_share(found, people, _widen(spread.of_level, max(spread.people - 1, 1), parts, tail), tail)
 
 
 def estimate_mean(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
 
 import numpy as np
 
+from ...benchmark.core.contracts import ChecksTraining
 from ...benchmark.core.precisions import AUTO
 from ...benchmark.core.shared_steps import check_step_settings
 from .network_detector import NetworkDetector
@@ -31,6 +32,8 @@ class NetworkTraining(Generic[D]):
         self, detector: D, settings: TrainSettings, total_steps: int, steps_per_epoch: int, *, fast_bf16: bool
     ):
         check_step_settings(detector, type(detector).__name__, settings)
+        if isinstance(detector, ChecksTraining):
+            detector.check_training(settings)
         self.detector, self.settings = detector, settings
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.done = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,10 +14,6 @@ from ..common_torch.detector import TorchDetector
 from .network import FairnessNet
 from .objective import losses, rotate_within_kinds, shuffle_within_kinds
 from .shared import NetworkOptions, PgfddMixin, infer_family, rename_outputs, split_halves
-
-if TYPE_CHECKING:
-    from ...benchmark.core.settings import TrainSettings
-    from ..common_torch.training import TorchTraining
 
 
 @detectors.register(
@@ -81,15 +77,6 @@ class Pgfdd(PgfddMixin, TorchDetector):
                 getattr(self.network, name).to(self.device)
 
     # ---- training
-
-    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
-        """Start a training session.
-
-        Raises:
-            BenchError: see `check_training`.
-        """
-        self.check_training(settings)
-        return super().training(settings, total_steps, steps_per_epoch)
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Leave out examples that have lost their partner."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +20,6 @@ from ..common_jax.layers import Mode
 from .jax_network import FairnessNet
 from .jax_objective import losses, rotate_within_kinds, shuffle_within_kinds
 from .shared import FAMILIES, NetworkOptions, PgfddMixin, infer_family, is_ai_face, rename_outputs, split_halves
-
-if TYPE_CHECKING:
-    from ...benchmark.core.settings import TrainSettings
-    from ..common_jax.training import JaxTraining
 
 
 @detectors.register(
@@ -67,15 +62,6 @@ class JaxPgfdd(PgfddMixin, JaxDetector[FairnessNet]):
         return {**rename_outputs(outputs), "logits": logits}
 
     # ---- training
-
-    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> JaxTraining:
-        """Start a training session.
-
-        Raises:
-            BenchError: see `check_training`.
-        """
-        self.check_training(settings)
-        return super().training(settings, total_steps, steps_per_epoch)
 
     def fit_batch_size(self, count: int) -> int:
         """Return the smallest batch size of at least `count` whose pairs divide evenly among the devices."""

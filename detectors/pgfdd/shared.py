@@ -175,7 +175,7 @@ class PgfddMixin:
         raise NotImplementedError
 
     def check_training(self, settings: TrainSettings) -> None:
-        """Reject settings that don't make batches of pairs; called before any work, and by the ports' `training`.
+        """Reject settings that don't make batches of pairs; called before any work, and when a session starts.
 
         Raises:
             BenchError: the batches aren't balanced, or their size is odd.

@@ -25,7 +25,6 @@ from .objective import compute_losses
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
-    from ..common_torch.training import TorchTraining
 
 SHUFFLED = 0.7  # How often common features are shuffled among the reals and among the fakes.
 HEAD = "head_spe.mlp.2.weight"
@@ -144,15 +143,6 @@ class Ucf(XceptionFamily):
             BenchError: the batches aren't balanced, or their size is odd.
         """
         check_pairs("ucf", settings)
-
-    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
-        """Start a training session.
-
-        Raises:
-            BenchError: see `check_training`.
-        """
-        self.check_training(settings)
-        return super().training(settings, total_steps, steps_per_epoch)
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Leave out examples that have lost their partner."""
