@@ -288,7 +288,7 @@ def test_the_filter_leaves_the_reported_numbers_that_match(visit, make, tmp_path
     page = visit()
     card = make(name="xception", detector="xception", train="ff++:c23:4m")
     page.set_content(board.write([card], tmp_path)[3].read_text(encoding="utf-8"))
-    lines = page.locator("section:has(> h3:text('Reported')) tbody tr")
+    lines = page.locator("section:has(> h3:text('Published results')) tbody tr")
     assert lines.count() > 20
     page.get_by_label("Filter").fill("xception")
     shown = lines.locator("visible=true").all_text_contents()
